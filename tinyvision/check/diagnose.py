@@ -301,6 +301,8 @@ def _factor(name, shaped):
             None,
             f"factor:{ratios[0]:.6g}",
         )
+    if all(abs(abs(r) * np.linalg.norm(e.right) - 1) <= 1e-5 for e, r in usable):
+        return Diagnosis(f"Your {name} is the right one divided by its own length.", LIKELY, None, "normalised")
     listed = ", ".join(f"{r:.4g} on the probe {e.probe.name}" for (e, _), r in zip(usable, ratios, strict=True))
     return Diagnosis(
         f"Your {name} is a constant times the right one, but not always the same constant: {listed}.",

@@ -1,5 +1,6 @@
 """One examination: call the learner's functions on the probes, notice what they do, and keep what they return."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -162,7 +163,7 @@ class Examination:
                       self.forward_function if who == "forward" else self.backward_function, call,
                       mistake="not_written", certainty="exact")  # fmt: skip
             return
-        text = runner.described(call.error)
+        text = runner.described(call.error) + _remedy(call.error)
         self.find(
             "exception",
             who,
@@ -481,6 +482,13 @@ def _is_number_list(value):
 
 def _count(number):
     return "one gradient" if number == 1 else f"{number} gradients"
+
+
+def _remedy(error):
+    """What to do about an exception that old code raises on Python 3."""
+    if isinstance(error, TypeError) and re.search(r"float64\b.*integer|'float'.*integer|integer.*float64", str(error)):
+        return "\n  A size was divided by /, which gives a float: write // for sizes and indices."
+    return ""
 
 
 def _kind(value):

@@ -10,6 +10,8 @@ HALVES = (
      "dweight and dbias are divided by N: right if the gradient of your loss is not."),
     ("conv2d", ("dweight", "dbias"), ("divided_by_batch", "averaged_over_batch", "factor:1/N"),
      "dweight and dbias are divided by N: right if the gradient of your loss is not."),
+    ("linear", ("dweight",), ("leak:weight",), "{}: right if your loss has the penalty that it is the slope of."),
+    ("conv2d", ("dweight",), ("leak:weight",), "{}: right if your loss has the penalty that it is the slope of."),
     ("softmax", ("dx",), ("identity",), "backward hands dy on: right if your loss already gives p - onehot."),
 )  # fmt: skip
 
@@ -26,6 +28,7 @@ def halves(report: Report, op: str) -> None:
         called = {(f.mistake or f.signature or "").rpartition(".")[2] for f in findings.values()}
         lacking = {"dbias"} if "no bias" in report.read_as else set()
         if known == op and right and set(findings) == set(arguments) - lacking and called <= set(names):
+            words = words.format(*(f.message.removeprefix("This looks like ").rstrip(".") for f in report.findings))
             report.status.update(dict.fromkeys(findings, "half"))
             report.findings.clear()
             report.notes.insert(0, f"Half: {words}")

@@ -9,6 +9,7 @@ import numpy as np
 
 from . import conditions, conventions, numeric, runner, sequences
 from .asked import beyond, call_fits, needs_integers
+from .clipping import NOTE, clipped, gently
 from .describe import described
 from .diagnose import diagnose
 from .evidence import observed
@@ -74,6 +75,18 @@ def _of_the_sum(mistake):
 def examine(
     report: Report, settings: Settings, forward: Callable[..., Any] | None, backward: Callable[..., Any] | None
 ) -> None:
+    """All probes and all questions; a backward that clips is asked again, with a dy that is too small to be clipped."""
+    before = dict(vars(settings))
+    _ask(report, settings, forward, backward)
+    words = "" if settings.strict or settings.asked is None else clipped(report, *settings.asked)
+    if words and backward is not None:
+        vars(report).update(vars(type(report)(report.subject)))
+        vars(settings).update(before)
+        _ask(report, settings, forward, gently(backward))
+        report.notes.insert(0, NOTE.format(words))
+
+
+def _ask(report, settings, forward, backward):
     """All probes and all questions, in the order in which mistakes hide each other."""
     known = settings.spec
     judged = (forward is not None or backward is None, backward is not None or forward is None)
@@ -97,7 +110,7 @@ def examine(
     if judged[0] and not settings.strict:
         unmet = beyond(exam, settings)
         settings.tame(set(DEMANDS) - {"batch", "channels", "single"} if unmet is None else unmet)
-        settings.spec, constant = guarded(settings.spec, exam.attempt)
+        settings.spec, constant = guarded(settings.spec, exam)
         if constant:
             exam.note(
                 f"The loss is -log(p + {constant:g}): {constant:g} keeps the logarithm finite, and changes little."

@@ -203,6 +203,7 @@ def products(e: Evidence) -> Any:
                 f"{{name}} {words} {name}, element by element",
                 lambda e, n=name, p=power: _by_array(e, n, p),
             )
+    yield Hypothesis("rounded", "{name} rounded to a few decimals", _rounded, False)
     yield Hypothesis("absolute", "the absolute values of {name}", lambda e: np.abs(e.right))
     yield Hypothesis("clipped:0", "{name} with its negative numbers set to 0", lambda e: np.maximum(e.right, 0))
     yield Hypothesis("clipped:1", "{name} clipped to the range -1 to 1", lambda e: np.clip(e.right, -1, 1), False)
@@ -218,6 +219,12 @@ def _clipped(e):
     if np.count_nonzero(np.abs(e.yours) >= limit * (1 - 1e-12)) < 2 and e.failed:
         return None
     return np.clip(e.right, -limit, limit)
+
+
+def _rounded(e):
+    """The right array with as many decimals as yours has."""
+    decimals = next((k for k in range(7) if np.array_equal(np.round(e.yours, k), e.yours)), None)
+    return None if decimals is None else np.round(e.right, decimals)
 
 
 def _by_vector(e, name, axis, power):

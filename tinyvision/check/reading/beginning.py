@@ -18,7 +18,7 @@ BEGINNINGS = re.compile(
 )
 
 
-def begin(layer: Any, shape: tuple) -> None:
+def begin(layer: Any, shape: tuple | int) -> None:
     """Do to a new layer what its network would: it gets an optimiser for its gradients and the shape of its images,
     each method that begins it is called, and it is in training."""
     for name, value in list(vars(layer).items()):
@@ -46,14 +46,14 @@ def asks_for_shape(kind: Any) -> bool:
     """True if a method that begins a layer of this class is shown what shape the images have."""
     begins = [getattr(kind, n) for n in dir(kind) if BEGINNINGS.fullmatch(n)]
     wanted = [n for b in begins if inspect.isroutine(b) for n in list(parameters(b) or ())[1:]]
-    return any(map(_whole_shape, wanted))
+    return any(_whole_shape(n) or words.is_role(n, "in_channels") for n in wanted)
 
 
 def _given(name, shape):
     """What a method gets that begins a layer: the images' shape, a step to read gradients from, numbers, a rate."""
     if name in OPTIMISERS:
         return Steps()
-    if _whole_shape(name):
+    if _whole_shape(name) or (isinstance(shape, int) and words.is_role(name, "in_channels")):
         return shape
     if words.plain(name) in words.RANDOM:
         return np.random.RandomState(0)

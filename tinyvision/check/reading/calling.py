@@ -247,7 +247,7 @@ def plan(parameters: dict[str, inspect.Parameter], arrays: Sequence[str], roles:
             found[name] = "scale"
         elif found[name] is None and parameter.default is None and words.plain(name) in words.SEEDS:
             found[name] = "seed"
-        elif found[name] is None and parameter.default is empty and name.lower().replace("_", "") in words.PENALTIES:
+        elif found[name] is None and name.lower().replace("_", "") in words.PENALTIES and _is_number(parameter):
             found[name] = "off"
         elif found[name] is None and parameter.default is empty and words.plain(name) in words.LABELS:
             found[name] = "name"
@@ -264,6 +264,12 @@ def plan(parameters: dict[str, inspect.Parameter], arrays: Sequence[str], roles:
     spread = tuple(rest) if any(p.kind is p.VAR_POSITIONAL for p in parameters.values()) else ()
     loose = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     return Plan(found, spread, unknown, loose)
+
+
+def _is_number(parameter):
+    """True for a parameter that may be a number: one without a default, or with one that is."""
+    default = parameter.default
+    return default is parameter.empty or (isinstance(default, (int, float)) and not isinstance(default, bool))
 
 
 def with_upstream(asked: Plan) -> Plan:
@@ -287,6 +293,8 @@ def _fits(role, default, arrays):
     """A default that is True, a number or a word says what a parameter is not."""
     if default is inspect.Parameter.empty or default is None:
         return True
+    if (role, default) in (("weight", 1), ("bias", 0)) and not isinstance(default, bool):
+        return True  # gamma=1.0, beta=0.0: numbers that scale and shift all channels alike, until they are learned
     if role in arrays or role in ("weight", "bias"):
         return not isinstance(default, (bool, str, int, float, tuple)) or role in ("dy", "cache")
     if role == "training":

@@ -208,6 +208,8 @@ class Reading:
             out["in_channels"] = out["out_channels"] = x[1]
         out["batch_shape"] = theirs
         out.setdefault("input_shape", theirs if self.single or "batch_shape" in self.pairs else theirs[1:])
+        if "number" in self.pairs:
+            out["input_shape"] = x[1]
         out["batch"] = x[0]
         out.setdefault("momentum", 0.9)
         out.setdefault("axis", 1)

@@ -159,8 +159,9 @@ class Layer:
         """(output, state) of one call on a new layer that holds the weights given."""
         if self.settled or not self.plan.uses("activation"):
             return self._forward(offer, shape)
-        errors = []
-        for activation in (None, NoActivation(), "linear", "identity"):
+        errors, default = [], self._default("activation")
+        usual = [default] if str(default).lower() in ("linear", "identity", "none") else [None]
+        for activation in (*usual, NoActivation(), "linear", "identity"):
             offer.options["activation"] = activation
             try:
                 outcome = self._forward(offer, shape)
@@ -174,6 +175,11 @@ class Layer:
                 self.settled, self.activation = True, activation
                 return outcome
         raise errors[0]
+
+    def _default(self, role):
+        """What the constructor takes for a role where nobody says otherwise."""
+        name = next((n for n, r in self.plan.roles.items() if r == role), None)
+        return None if name is None else self.parameters[name].default
 
     @contextmanager
     def kept(self) -> Iterator[None]:
@@ -261,7 +267,8 @@ class Layer:
         named = [s for s in fits if is_named(s.path, role)]
         if named:
             return named[0]
-        shaped = [s for s in fits if s.array.shape == value.shape and role == "weight" and value.ndim > 1]
+        shaped = [s for s in fits if s.array.shape == value.shape and role == "weight" and value.ndim > 1
+                  and "grad" not in words.plain(str(s.path[-1]))]  # fmt: skip
         if self.op == "batchnorm_train":
             first = 1.0 if role == "weight" else 0.0  # a new layer scales by 1 and shifts by 0
             shaped = [s for s in fits if np.all(s.array == first) and not is_statistic(s.path)]
@@ -276,7 +283,7 @@ class Layer:
         self._by_own_rule(found, state, dy)
         lacking = [r for r in self.inner if r in state.offer.arrays and r not in found and r not in self.unread]
         returned, dw = isinstance(value, (tuple, list, dict)), found.get("weight")
-        if is_array(value) and is_array(dw) and value.shape == np.shape(dw) and np.allclose(value, dw, rtol=1e-6):
+        if is_array(value) and is_array(dw) and value.shape == np.shape(dw) and _alike(value, dw):
             value = None  # its weights' gradient: the first layer of a network may return that
         return value, {**found, **(self._stepped(layer, lacking, state) if lacking and not returned else {})}
 
@@ -300,6 +307,9 @@ class Layer:
         kept = {name: vars(layer)[name] for name in losses}
         vars(layer).update(losses)
         try:
+            for name in words.BESIDES:
+                if callable(beside := getattr(layer, name, None)) and parameters(beside) == self.behind:
+                    beside(*args, **kwargs)
             value = _bare(getattr(layer, self.rear)(*args, **kwargs))
         finally:
             vars(layer).update(kept)
@@ -373,11 +383,10 @@ class Layer:
     def _gradients(self, layer, before, state, dy):
         out = {}
         now = slots(layer)
-        for role in self.inner:
-            if role not in state.offer.arrays:
-                continue
+        for role in (r for r in self.inner if r in state.offer.arrays):
             size = np.size(state.offer.arrays[role])
             named = [s for s in now if s.array.size == size and words.gradient_of(s.path, role)]
+            named.sort(key=lambda s: s.stayed(before))
             named = named or [s for s in now if s.array.size == size and self._listed(s.path, role)]
             if named:
                 out[role] = named[0].array
@@ -397,7 +406,9 @@ class Layer:
                 s for s in now
                 if s.array.size == size and (s.path not in before or before[s.path][0] is not s.array)
                 and not is_named(s.path, role) and not _is(s.array, dy)
+                and not any(words.gradient_of(s.path, other) for other in self.inner)
             ]  # fmt: skip
+            fresh = [s for s in fresh if spelled(s.path) == self.found.get("d" + role)] or fresh
             # A gradient that goes by its name is one, even of another size: what is wrong with it is told then.
             misshapen = [s for s in now if words.gradient_of(s.path, role) and s.array.size != size
                          and (s.path not in before or before[s.path][0] is not s.array)]  # fmt: skip
@@ -427,9 +438,14 @@ class Layer:
         return 1.0
 
 
+def _alike(a, b):
+    """True for the same numbers, however small they are."""
+    return np.any(a) and np.allclose(a, b, rtol=1e-6, atol=0)
+
+
 def _is(kept, dy):
     """True for an upstream gradient that a layer has kept for later."""
-    return kept is dy or (kept.shape == np.shape(dy) and np.array_equal(kept, dy))
+    return kept is dy or (kept.shape == np.shape(dy) and np.any(dy) and np.array_equal(kept, dy))
 
 
 class _State:

@@ -74,6 +74,8 @@ def _tried(known, driver, plain, most):
             continue  # code that takes batches both ways is judged on batches: a mean over one sample hides what it is
         if right is not None and candidate.flat and not right.flat:
             continue  # so is code that takes images: on images of one pixel any order of the axes is right
+        if level >= RUNS and not grown and not _may_be(candidate, right):
+            continue  # its data cannot lie in two ways, as every axis has a size of its own
         if misshapen and candidate.layout(known.arguments[0]) is lay.ALONE:
             continue  # of images it makes others: that is wrong, and would be right of one pixel
         found = _error(candidate)
@@ -106,6 +108,13 @@ def _tried(known, driver, plain, most):
     if right is not None and right.single and best is not None and not best.single:
         right.says.append("a batch gives other numbers")
     return (_settled(right), True) if right else (best or usual, False)
+
+
+def _may_be(other, right):
+    """False for a reading with other data than one whose forward is right, unless that one hands over less at a time,
+    or sums over all of its data as a loss does."""
+    known, role = right.spec.name, right.spec.arguments[0]
+    return right.single or right.flat or known == "cross_entropy" or other.layout(role) is right.layout(role)
 
 
 def _but_for_labels(reading):
@@ -150,7 +159,7 @@ RAISES, RUNS, OPPOSED, RIGHT = 0, 1, 2, 3
 
 def level(reading: Reading) -> int:
     """How well a reading fits on a plain probe: `RIGHT` if forward and backward are right, `OPPOSED` if the gradients
-    have the other sign, -1 for a wrong forward."""
+    are but for their sign, or a loss's for the size of the batch, -1 for a wrong forward."""
     return _backward_level(reading) if _error(reading) == 0.0 else -1
 
 
@@ -168,8 +177,13 @@ def _backward_level(reading):
     pairs = [(g, t) for g, t in zip(back.value, truth, strict=True) if t is not None]
     if any(g is None or np.size(g) != np.size(t) for g, t in pairs):
         return RUNS
-    levels = ((1, RIGHT), (-1, OPPOSED))
-    return next((n for sign, n in levels if all(_close(sign * np.asarray(fetched(g)), t) for g, t in pairs)), RUNS)
+    factors: tuple = (1.0, -1.0)
+    if "labels" in reading.spec.arguments:  # a mean over the batch that was left out, or taken twice
+        factors += (1.0 / len(probe.inputs[0]), float(len(probe.inputs[0])))
+    for factor in factors:
+        if all(_close(factor * np.asarray(fetched(g)), t) for g, t in pairs):
+            return RIGHT if factor == 1.0 else OPPOSED
+    return RUNS
 
 
 def _own(reading):
@@ -216,7 +230,7 @@ def _error(reading):
             return None
         y = fetched(call.value[0])
         right = _right(reading, probe, y)
-        if np.ndim(right) == 0 and np.size(y) == 1 and compare_loss(reading, probe, y):
+        if np.ndim(right) == 0 and np.size(y) == 1 and y is not None and compare_loss(reading, probe, y):
             continue
         if np.shape(y) != np.shape(right) or np.asarray(y).dtype.kind not in "fiu":
             return None
@@ -349,7 +363,7 @@ def _candidates(known: Spec, driver: Any) -> Iterator[Reading]:
     vectors = lay.VECTORS[:1] if inside else lay.VECTORS  # a layer shows in which shape it keeps its bias
     choices = [(fixed, chosen) for fixed in _fixed_choices(known, driver) for chosen in layout_choices(known, vectors)]
     # What code has settled for itself is asked in the usual layouts first, before any layout that few people have.
-    for fixed, chosen in sorted(choices, key=lambda c: not _usual(c[1])):
+    for fixed, chosen in sorted(choices, key=lambda c: _rarity(c[1])):
         for pairs in _forms(known, driver):
             for mode in MODES.get(known.name, ("train",)):
                 more = {k: chosen[k] for k in ("takes", "labels", "summed", "joined") if k in chosen}
@@ -360,11 +374,14 @@ def _candidates(known: Spec, driver: Any) -> Iterator[Reading]:
                 yield Reading(spec, driver, arrays, pairs, settled, mode, without=absent, **more)
 
 
-def _usual(chosen):
-    """True for images in one of the three orders that most people have, with kernels that go with it."""
+def _rarity(chosen):
+    """0 for images in one of the three orders that most people have, with kernels that go with it and a bias (O,), or
+    (1, 1, 1, O) beside the images of a course; 1 for these with another bias, 2 for all else."""
     kernels = {"usual": "usual", "CHW": "usual", "NHWC": "HWCO"}
     x, weight, bias = (chosen[a].name if a in chosen else None for a in ("x", "weight", "bias"))
-    return weight is None or (kernels.get(x) == weight and bias in (None, "usual"))
+    if weight is not None and kernels.get(x) != weight:
+        return 2
+    return 0 if bias in (None, "usual") or (x, bias) == ("NHWC", "111O") else 1
 
 
 def _forms(known, driver):
@@ -375,6 +392,8 @@ def _forms(known, driver):
         forms = (*forms, *WHOLE)
     if known.name == "conv2d" and driver.plan.uses("filter_shape") and driver.plan.uses("out_channels"):
         forms = (*forms, *FILTER)
+    if driver.shown and known.name == "linear":
+        forms = (*forms, *(f | {"number"} for f in forms))  # the shape of a sample, (I,), as the number I
     if driver.shown:
         forms = (*forms, *(f | {"batch_shape"} for f in forms))
     return forms

@@ -26,6 +26,11 @@ class Slot:
         """The array that lies there now."""
         return vars(self.holder)[self.key] if isinstance(self.key, _Attribute) else self.holder[self.key]
 
+    def stayed(self, before: dict[tuple, tuple[np.ndarray, np.ndarray]]) -> bool:
+        """True if the same array lies there as `before`, by paths, with the numbers of its copy."""
+        held = before.get(self.path)
+        return held is not None and held[0] is self.array and np.array_equal(*held)
+
     def put(self, value: np.ndarray) -> None:
         """Put another array there; in place where that is not allowed."""
         try:

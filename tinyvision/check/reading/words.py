@@ -17,10 +17,10 @@ _SPELLINGS = {
     "convw convweights wmat weightmatrix coefficients filtersweights filterweights gammas bw bngamma "
     "scaler",
     "bias": "b w0 bs bias biases beta shift betas offset offsets biasvector bvec bb bnbeta intercept "
-    "kernelbias kernelsbias filterbias filtersbias",
+    "kernelbias kernelsbias filterbias filtersbias biais",
     "labels": "y t labels label target targets ytrue truth groundtruth gt onehot yonehot trueys truelabels tlabels "
     "classes yt actual expected ys desired "
-    "ytruth gtruth groundtruths",
+    "ytruth gtruth groundtruths ytarget ytargets ytar",
     "logits": "x scores logits logit z a ypred pred predictions yhat output outputs out input inputs score inp p probs "
     "probabilities prediction yp ypredicted yproba "
     "yout yhats predicted",
@@ -61,6 +61,7 @@ _SPELLINGS = {
     "dropoutpercent percent keepprobability",
     "axis": "axis dim",
     "training": "train training trainflg trainflag istrain istraining trainmode isttraining savecache usecache "
+    "iftrain iftraining fortrain fortraining fortrainning "
     "entrenando entrenamiento "
     "keepcache istrainable phase cached",
     "mode": "mode",
@@ -69,21 +70,23 @@ _SPELLINGS = {
     "channels c channelsin prevchannels inputdim indim infeatures inputsize insize din d i ni numin inputs inputunits "
     "ncin depth numinputs numfeatures nfeatures features ninput inputfeatures dimin nchannel "
     "inputd ind canalesentrada nentrada inunits fanin inputchannel dim dims nfeature size n "
-    "sizein canales prevneurons prevnodes prevunits prevsize prevdim",
+    "sizein canales prevneurons prevnodes prevunits prevsize prevdim previouslayerneurons prevlayerneurons "
+    "previouslayersize prevlayersize innum input",
     "out_channels": "outchannels outchannel cout outc outputchannels nout numfilters nfilters filters outplanes "
     "noutputs numkernels nkernels kernels o outputdim outdim outfeatures outputsize outsize dout m no numout units "
     "nunits neurons nneurons hidden nf ncout numoutputs channelsout noutput outputfeatures dimout outunits fanout "
     "numberfilters numfilter outputdepth nkernel numunits numberoffilters outputs depthout kernelnum filternum nfilter "
     "outch outputd outd kernnumber outputchannel kerneldepth canalessalida nsalida "
-    "sizeout depth nodes numnodes nnodes numclasses nclasses",
+    "sizeout depth nodes numnodes nnodes numclasses nclasses outnum output outshape "
+    "outputshape outputsshape numneurons",
     "input_shape": "inputshape inshape xshape inputdims inputshapes imageshape imgshape xdim xdims "
     "inputdimensions shape "
-    "originalshape origshape shapeorigine shapein shapeinput",
+    "originalshape origshape shapeorigine shapein shapeinput inputsshape",
     "batch": "batchsize nbatch m minibatch",
     "filter_shape": "shape filtershape kernelshape wshape weightshape weightsshape filtersshape convshape "
     "convolutionshape",
     "activation": "activation act nonlinearity activationfn activationfunc activationfunction actfn actfunc func",
-    "use_bias": "usebias bias hasbias withbias",
+    "use_bias": "usebias bias hasbias withbias biais withbiais",
 }
 ROLES = {role: frozenset(spellings.replace("_", "").split()) for role, spellings in _SPELLINGS.items()}
 
@@ -91,9 +94,9 @@ ROLES = {role: frozenset(spellings.replace("_", "").split()) for role, spellings
 DICTIONARIES = re.compile(r"(conv|pool|bn|ln|gn|dropout|norm|batchnorm)_?params?|hyper_?param(eter)?s?|hparams?"
                           r"|hparameters?|params?|options?|opts?|config|cfg|settings", re.I)  # fmt: skip
 KEYS = {
-    "stride": ("stride", "strides", "s"),
+    "stride": ("stride", "strides", "s", "pool_stride", "conv_stride"),
     "padding": ("pad", "padding", "p"),
-    "kernel_size": ("f", "kernel_size", "pool_size", "filter_size", "size"),
+    "kernel_size": ("f", "kernel_size", "pool_size", "filter_size", "size", "pool_f"),
     "kernel_height": ("pool_height", "pool_h", "kernel_height", "HH"),
     "kernel_width": ("pool_width", "pool_w", "kernel_width", "WW"),
     "eps": ("eps", "epsilon"),
@@ -120,12 +123,13 @@ _SIZE = re.compile(r"(?:n|num|no|nb|numof)?(?P<side>in|out)(?:put)?(?:neuron|uni
                    r"(?:size|num|number|count|dim)?s?")  # fmt: skip
 
 # How people begin the name of a count: nb_filters, n_filters, no_of_filters.
-_COUNT = re.compile(r"^(nb_?|n_?|no_?(of_?)?|number_?(of_?)?|num_?(of_?)?)(?=\w{4})")
+_COUNT = re.compile(r"^(number_?(of_?)?|num_?(of_?)?|nb_?|no_?(of_?)?|n_?)(?=\w{4})")
 
 SCALES = ("scale", "std", "stddev")  # how the names of the size of the first weights end
 SEEDS = ("seed", "randomseed", "rngseed", "randomstate")  # None would draw another mask each time
 PENALTIES = ("l1", "l2", "reg", "regularization", "weightdecay", "l1reg", "l2reg", "l1lambda", "l2lambda", "lam",
-             "lmbda", "lambd", "regstrength", "regularizer")  # fmt: skip
+             "lmbda", "lambd", "regstrength", "regularizer", "penalty", "l2penalty", "l2decay", "l2regularization",
+             "decay", "wd", "reglambda", "lambdareg", "regularizationstrength")  # fmt: skip
 LEDGERS = ("gradients", "grads", "gradient_dict", "grads_dict", "grad_dict")  # what backward writes into, beside a dy
 RANDOM = ("rng", "randomstate", "generator", "random")  # what draws the first weights
 BEFORE = ("prevlayer", "previouslayer", "prevlyr", "parent", "network", "net", "graph")  # what a layer hangs on
@@ -139,7 +143,9 @@ BACKWARDS = ("backward", "backward_pass", "back_propagate", "backward_propagate"
              "back_propagation", "backpropagation", "backpropagate", "back_prop", "bwd", "bprop", "gradient", "grad",
              "derivative", "backward_prop", "prime", "back", "diff", "backwards", "compute_gradients",
              "compute_gradient", "compute_grads", "compute_grad", "get_gradients", "get_gradient",
-             "compute_derivative", "calculate_gradients", "calculate_gradient")  # fmt: skip
+             "compute_derivative", "calculate_gradients", "calculate_gradient", "backward_delta")  # fmt: skip
+# What some courses call beside a backward that gives no more than dx, with the same arguments: it makes the rest.
+BESIDES = ("backward_update_gradient", "update_gradient", "backward_params", "backward_weights")
 VALUES = ("data", "value", "val", "array", "w", "param", "weight", "tensor", "x", "v", "weights",
           "params")  # fmt: skip
 GRADIENTS = ("grad", "gradient", "g", "dw", "d", "diff", "delta", "derivative")
@@ -209,7 +215,7 @@ def is_role(name: str, role: str) -> bool:
 def gradient_of(path: tuple, role: str) -> bool:
     """True if the names on the way to a number read as the gradient of a parameter: ("grads", "W"), ("dW",), ..."""
     names = [str(p) for p in path if isinstance(p, str)]
-    for marker in ("gradients", "gradient", "grads", "grad", "delta", "derivative", "diff", "nabla"):
+    for marker in ("gradients", "gradient", "grads", "grad", "delta", "derivative", "diff", "nabla", "update"):
         marked = [n for n in names if marker in plain(n)]
         if marked:
             names = [re.split(r"[/.:]", n)[-1] for n in names]  # Dense/W

@@ -134,9 +134,9 @@ def _statements(tree):
                     yield node, field, index, statement
 
 
-def places_of(tree: ast.AST) -> dict[int, tuple[list, int]]:
-    """(block, index) of every statement of a function, by the statement's id."""
-    return {id(statement): (getattr(owner, field), index) for owner, field, index, statement in _statements(tree)}
+def place_of(tree: ast.AST, statement: ast.stmt) -> tuple[list, int] | None:
+    """(block, index) of a statement of a function."""
+    return next(((getattr(o, field), index) for o, field, index, s in _statements(tree) if s is statement), None)
 
 
 def _of_statement(owner, field, index, statement):

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from types import CodeType
 from typing import Any
 
-from .edits import Edit, places_of
+from .edits import Edit, place_of
 from .written import FORM, Written
 
 
@@ -20,7 +20,7 @@ def forms(written: Written, changes: Sequence[Edit]) -> Iterator[tuple[Edit, Cod
     statement = changes[0].statement
     for change in changes:
         located(change.new, statement)
-    place = places_of(written.tree).get(id(statement))
+    place = place_of(written.tree, statement)
     if place is None:
         return
     owners, (block, index) = owners_of(statement), place

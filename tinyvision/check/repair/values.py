@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .edits import Edit, places_of
+from .edits import Edit, place_of
 from .forms import changed, located, owners_of, parts_of
 from .written import TURN, Written
 
@@ -39,7 +39,7 @@ def distinct(written: Written, changes: Sequence[Edit], run: Callable[[], Any]) 
     """(the changes of one statement that may make a difference, those together that make the same; how many values were
     computed to know)."""
     statement: Any = changes[0].statement
-    place = places_of(written.tree).get(id(statement))
+    place = place_of(written.tree, statement)
     head = next((h for h in ("value", "iter", "test") if isinstance(getattr(statement, h, None), ast.expr)), None)
     if len(changes) < 3 or place is None or head is None or isinstance(statement, ast.While):
         return [[c] for c in changes], 0
@@ -189,20 +189,29 @@ def _may(node):
 def _size(value):
     """How many numbers there are in an array, or in those of a tuple."""
     if isinstance(value, (tuple, list)):
-        return sum(map(_size, value))
+        return sum([_size(v) for v in value if isinstance(v, (np.ndarray, tuple, list))], len(value))
     return value.size if isinstance(value, np.ndarray) else 1
 
 
 def _key(value: Any) -> Hashable:
     """Equal for equal values; of what is neither a number nor an array, nor made of them, equal to nothing else."""
-    if isinstance(value, np.ndarray) and value.dtype != object:
-        return value.shape, value.dtype.str, value.tobytes()
-    if isinstance(value, (tuple, list)):
-        return (type(value), *map(_key, value))
-    if isinstance(value, slice):
-        return slice, _key(value.start), _key(value.stop), _key(value.step)
-    if isinstance(value, range):
-        return range, value
-    if value is None or isinstance(value, (bool, int, float, str, np.generic)):
-        return type(value), repr(value)
-    return object()
+    kind = type(value)
+    if kind is int:
+        return value
+    make = _KEYS.get(kind) or next((m for base, m in _KEYS.items() if isinstance(value, base)), None)
+    return object() if make is None else make(value)
+
+
+_KEYS: dict[type, Callable[[Any], Hashable]] = {
+    np.ndarray: lambda a: object() if a.dtype == object else (a.shape, a.dtype.str, a.tobytes()),
+    np.generic: lambda n: (type(n), n.tobytes()),  # its repr takes ten times as long
+    bool: lambda n: (bool, n),
+    int: lambda n: (int, n),
+    float: lambda n: (float, n.hex()),  # nan is one number here, and 0.0 another than -0.0
+    str: lambda s: s,
+    type(None): lambda n: n,
+    slice: lambda s: (slice, _key(s.start), _key(s.stop), _key(s.step)),
+    range: lambda r: (range, r),
+    tuple: lambda t: (tuple, *[_key(v) for v in t]),
+    list: lambda t: (list, *[_key(v) for v in t]),
+}
