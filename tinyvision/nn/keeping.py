@@ -77,12 +77,14 @@ def _begun(tensor, now):
 
 def _is_alone(tensor):
     """Whether nobody else has the array, what it is a view of, or a look at its memory: by counts, as in
-    `arrays.is_only_here`. Memory that comes from another library is never ours alone."""
+    `arrays.is_only_here`, and as there without a variable, which would count. Memory that comes from another library is
+    never ours alone."""
     if not hasattr(read(tensor), "base") or sys.getrefcount(read(tensor)) > 2:
         return False
-    base = read(tensor).base
-    if base is not None and (base.base is not None or sys.getrefcount(base) > 3):
+    is_view = read(tensor).base is not None
+    if is_view and (read(tensor).base.base is not None or sys.getrefcount(read(tensor).base) > 2):
         return False
-    memory = read(tensor).data
-    foreign = type(getattr(memory, "mem", None)).__name__ == "UnownedMemory"
-    return not foreign and sys.getrefcount(memory) <= (4 if base is not None and base.data is memory else 3)
+    if type(getattr(read(tensor).data, "mem", None)).__name__ == "UnownedMemory":
+        return False
+    owners = 2 if is_view and read(tensor).base.data is read(tensor).data else 1
+    return sys.getrefcount(read(tensor).data) <= owners + 1
