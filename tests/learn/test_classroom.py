@@ -378,6 +378,18 @@ def test_words_of_a_submission_reach_neither_the_terminal_nor_the_end_of_the_rep
     assert "\x1b" not in capsys.readouterr().out
 
 
+def test_where_a_submission_lies_says_nothing_of_it(tmp_path, monkeypatch):
+    student = tmp_path / ".course" / "ada"
+    for folder in (student, student / ".hidden", tmp_path / "here"):
+        folder.mkdir(parents=True)
+    (student / "relu_backward.py").write_text(RIGHT)
+    (student / ".hidden/linear_backward.py").write_text(course.exercise("linear_backward").solution())
+    monkeypatch.chdir(tmp_path / "here")
+    assert main(["learn", "grade", str(student), "--exercises", "relu_backward"]) == 0
+    assert main(["learn", "grade", "../.course/ada", "--exercises", "relu_backward"]) == 0
+    assert main(["learn", "grade", "../.course/ada", "--exercises", "linear_backward"]) == 1
+
+
 def test_a_file_that_notepad_has_written_is_graded(tmp_path):
     (tmp_path / "relu_backward.py").write_text(RIGHT, encoding="utf-8-sig", newline="\r\n")
     assert main(["learn", "grade", str(tmp_path), "--exercises", "relu_backward"]) == 0

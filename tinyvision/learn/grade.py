@@ -111,8 +111,9 @@ def _one(folder, exercise, limit, source):
 
 
 def _file(folder, name):
-    """The file in the folder or below it, the shallowest one; __MACOSX and hidden folders are not looked into."""
-    found = [p for p in folder.rglob(name) if p.is_file() and not any(q.startswith((".", "__MAC")) for q in p.parts)]
+    """The file in the folder or below it, the shallowest one; __MACOSX and hidden folders in it are not looked into."""
+    below = [(p, p.relative_to(folder).parts) for p in folder.rglob(name)]
+    found = [p for p, parts in below if p.is_file() and not any(q.startswith((".", "__MAC")) for q in parts)]
     return min(found, key=lambda p: (len(p.parts), str(p)), default=None)
 
 
