@@ -180,6 +180,11 @@ def test_html(learn, solve, tmp_path):
     assert "<html" in (tmp_path / "p.html").read_text(encoding="utf-8")
     assert "there is no folder" in learn("run", "conv_dx", "--html", str(tmp_path / "no" / "p.html"))[2]
     assert learn("run", "conv_dx", "--html", str(tmp_path / "p.html"))[0] == 1  # its own page is written anew
+    solve("conv_dx", ("def ", "__import__('os')._exit(0)\n\n\ndef "))
+    out = " ".join(learn("run", "conv_dx", "--html", str(tmp_path / "q.html"))[1].split())
+    assert "There is no picture of code that has not come back" in out
+    assert "The picture is in" not in out
+    assert not (tmp_path / "q.html").exists()
 
 
 @pytest.mark.parametrize(("name", "why"), [("mine.py", "the page is a .html"), ("mine.html", "is no such page")])

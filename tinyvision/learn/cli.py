@@ -204,7 +204,7 @@ def _run(args):
         print(show.page_link(one))
     print(show.attempt(one, answer, answer["untouched"]))
     if html:
-        print(f"\n   The picture is in {html}.")
+        print(f"\n   {show.picture(answer, html)}")
     print()
     if answer["passed"]:
         following = folder.after(one)
@@ -360,7 +360,7 @@ def _gradcheck(args):
     else:
         print(answer["colour" if show.in_colour() else "text"])
         if html:
-            print(f"\n   The picture is in {html}.")
+            print(f"\n   {show.picture(answer, html)}")
     if not answer.get("driven", True):
         return UNDRIVEN
     return 0 if answer["passed"] else 1

@@ -25,6 +25,13 @@ def ink(style: str, text: str) -> str:
     return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if in_colour() else text
 
 
+def picture(answer: Any, path: Any) -> str:
+    """Where the page of an attempt is; code that ended Python, or never came back, has none."""
+    if answer["kinds"] == ["ended"]:
+        return f"There is no picture of code that has not come back; {path} was not written."
+    return f"The picture is in {path}; open it in a browser."
+
+
 def wrap(text: str, first: str = " ", rest: Any = None) -> Any:
     """The text in 80 columns, each of its own lines wrapped for itself."""
     rest = first if rest is None else rest

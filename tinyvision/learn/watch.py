@@ -139,8 +139,8 @@ class _Session:
         """The last attempt as an HTML page."""
         path = picture_path(self.folder, self.one)
         path.parent.mkdir(exist_ok=True)
-        judge(self.folder, self.one, self.worker, self.limit, html=path, remember=False)
-        print(show.wrap(f"The picture is in {path}; open it in a browser."), flush=True)
+        answer = judge(self.folder, self.one, self.worker, self.limit, html=path, remember=False)
+        print(show.wrap(show.picture(answer, path)), flush=True)
         self.worker.start()
 
     def reset(self, keys):
