@@ -303,6 +303,37 @@ def is_on_a_step(step, values):
     return not whole and bool(((quotient - quotient.round()).abs() < 1e-6).any())
 
 
+COMPARED = ("<", ">=", "==", "maximum", "minimum", "where", "equal", "le_", "clamp t")  # number by number
+ORDERED = (
+    "max", "min", "argmax", "argmin", "sort", "sorted", "median", "amax", "gather", "argsort", "max pair", "unique",
+    "scatter_", "scatter_add",
+)  # fmt: skip
+
+
+def as_torch(values):
+    """Our tensors as PyTorch's, copied."""
+    return [torch.tensor(np.array(v.detach().numpy())) for v in values]
+
+
+def is_a_tie_but_for_rounding(step, values):
+    """Whether a step finds out which of two numbers is greater, or whether they are one, where that hangs on their last
+    bits: engines round them differently, and PyTorch itself does from one machine to the next."""
+    kind, i, *rest = recorded_or_not(step)
+    name = rest[1] if kind == "call" else rest[0] if kind in ("binary", "reduce") else None
+    x = values[i].detach()
+    if name in COMPARED:
+        try:
+            gaps = x.double() - values[rest[0] if kind == "call" else rest[1]].detach().double()
+        except RuntimeError:
+            return False  # shapes that do not fit, which both refuse
+    elif name in ORDERED:
+        gaps = x.double().flatten().sort().values.diff()
+    else:
+        return False
+    gaps, noise = gaps.abs(), 1e-6 if any(v.dtype == torch.float32 for v in values) else 1e-9
+    return bool(((gaps > 0) & (gaps <= noise * x.double().abs().max())).any()) if x.numel() else False
+
+
 def is_half_done(step):
     """Whether a step that was refused may have been done in part, by each engine in an order of its own: half a
     backward, half a write, or the quotients before the first whole division by 0."""
@@ -323,6 +354,13 @@ def shows_the_sign_of_nan(steps, values):
     return read and any(bool(v.isnan().any()) for v in values)
 
 
+def shows_last_bits(steps, ours, theirs):
+    """Whether numbers were read as bytes that are the same but for rounding: as counts they differ from then on."""
+    read = any(kind == "call" and rest[1] == "view dtype" for kind, _, *rest in map(recorded_or_not, steps))
+    counts = [pair for pair in zip(ours, theirs, strict=True) if not pair[1].is_floating_point()]
+    return read and any(one.tolist() != other.tolist() for one, other in counts)
+
+
 MOST = 7  # tensors at a time, so that steps meet again
 
 
@@ -339,6 +377,8 @@ def compare(seed, length=12):
         if kind == "hook" and theirs[i]._is_view():
             continue  # PyTorch itself dies of, or forgets, hooks on views that were written to
         if is_on_a_step(step, theirs) or is_behind_the_tape(step, theirs):
+            continue
+        if any(is_a_tie_but_for_rounding(step, values) for values in (theirs, as_torch(ours))):
             continue
         steps.append(step)
         errors = []
@@ -373,6 +413,8 @@ def compare(seed, length=12):
             return "lenient", f"{told}: {str(error)[:120]}"
         if what:
             return "different", f"{told}: {what}"
+        if shows_last_bits(steps, ours, theirs):
+            return "equal", ""
         if any(v.numel() > 200 for v in theirs) or any(map(is_too_large_or_rounding, theirs)):
             return "equal", ""
         while len(theirs) > MOST:

@@ -9,7 +9,7 @@ import tinyvision as tv
 from tinyvision import autograd
 from tinyvision.errors import GraphError, OptionError, ShapeError
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
 ENGINES = ("tinyvision", "torch")
 X = np.array([[0.5, -1.5, 2.0], [1.0, 3.0, -0.25]])
 
@@ -341,3 +341,44 @@ def test_a_single_number_is_written_over_like_torch(write):
         return [x.grad, h]
 
     both(run)
+
+
+def test_a_hook_after_accumulation_steps_while_the_backward_goes_on():
+    trails = []
+    for engine in (tv, torch):
+        numbers = np.random.default_rng(0)
+        weights = [engine.tensor(numbers.standard_normal((3, 3))).requires_grad_() for _ in range(3)]
+        heard, handles = [], []
+        for n, w in enumerate(weights):
+            optimizer = engine.optim.SGD([w], lr=0.1)
+
+            def step(w, n=n, optimizer=optimizer, heard=heard):
+                heard.append((n, w.grad.tolist()))
+                optimizer.step()
+                optimizer.zero_grad()
+
+            handles.append(w.register_post_accumulate_grad_hook(step))
+        x = engine.tensor(numbers.standard_normal((2, 3)))
+        for _ in range(2):
+            y = x
+            for w in (*weights, weights[0]):  # the first is used twice, and heard of once
+                y = (y @ w).tanh()
+            (y * y).sum().backward()
+            engine.autograd.grad((x @ weights[0]).sum(), weights[0])  # adds to no .grad
+            engine.autograd.backward((x @ weights[1]).sum(), inputs=[weights[1]])
+        assert all(w.grad is None for w in weights)
+        handles[0].remove()
+        (x @ weights[0]).sum().backward()
+        trails.append([number for n, gradient in heard for number in (n, *np.ravel(gradient))])
+        trails[-1] += np.ravel([w.tolist() for w in weights] + [weights[0].grad.tolist()]).tolist()
+    np.testing.assert_allclose(*trails, rtol=1e-12)
+
+
+def test_a_hook_after_accumulation_is_for_leaves_and_returns_nothing():
+    w = tv.ones(2, requires_grad=True)
+    for x in (tv.ones(2), w * 2):
+        with pytest.raises(GraphError, match="only a leaf that requires a gradient"):
+            x.register_post_accumulate_grad_hook(lambda w: None)
+    w.register_post_accumulate_grad_hook(lambda w: w)
+    with pytest.raises(GraphError, match="the hook returned something"):
+        w.sum().backward()

@@ -30,6 +30,7 @@ from .tape import backward as _backward
 from .tensors.history import NO_GRADIENT_OF_A_GRADIENT
 from .tensors.inputs import tensor_input
 from .tensors.tensor import Tensor
+from .walks import tell_ready
 
 __all__ = [
     "Function", "Variable", "backward", "detect_anomaly", "enable_grad", "grad", "gradcheck", "inference_mode",
@@ -95,6 +96,8 @@ def backward(
         else:
             with no_grad():
                 x.grad += gradient
+        if x.record is None:
+            tell_ready(x)
 
 
 def _joined(tensors, gradients):
@@ -167,7 +170,7 @@ def _gradients(output, wanted, retain_graph):
     """The gradients for `wanted`, None where there is none; every `.grad` is afterwards what it was before."""
     ways = _ways_to(wanted, output)
     leaves = {id(x): x for x in wanted if x.record is None}
-    kept = {key: x.grad for key, x in leaves.items()}
+    kept = {key: (x.grad, x.ready) for key, x in leaves.items()}
     caught: dict[int, Any] = {}
 
     def catch(record):
@@ -182,12 +185,12 @@ def _gradients(output, wanted, retain_graph):
     hooks = [catch(x.record) for x in wanted if x.record is not None]
     try:
         for x in leaves.values():
-            x.grad = None
+            x.grad = x.ready = None
         _backward(output, None, retain_graph, ways)
         return [x.grad if x.record is None else caught.get(id(x.record)) for x in wanted]
     finally:
         for key, x in leaves.items():
-            x.grad = kept[key]
+            x.grad, x.ready = kept[key]
         for record, hook in hooks:
             record.hooks.remove(hook)
 

@@ -13,7 +13,7 @@ from .oracle import LAYOUTS, compare, torch
 
 NAMES = [
     "abs", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh", "expm1", "log1p",
-    "log2", "log10", "erf",
+    "log2", "log10", "erf", "erfinv",
 ]  # fmt: skip
 STEPS = ["floor", "ceil", "trunc", "round", "sign"]
 SPECIAL = np.array([0.0, -0.0, 1, -1, 0.5, -0.5, 1.5, 2.5, -2, 30, -30, np.inf, -np.inf, np.nan])
@@ -49,3 +49,18 @@ def test_erf_is_right_to_the_last_bits():
     np.testing.assert_allclose(ops.erf_forward(x)[0], exact, rtol=4e-15, atol=0)
     assert np.abs(ops.erf_forward(x.astype(np.float32))[0] - exact).max() < 2.5e-7
     assert ops.erf_forward(x.astype(np.float32))[0].dtype == np.float32
+
+
+def test_erfinv_undoes_erf_to_the_last_bits():
+    x = np.concatenate([np.linspace(-0.7, 0.7, 4001), np.logspace(-300, -1, 301)])
+    np.testing.assert_allclose([math.erf(v) for v in ops.erfinv_forward(x)[0]], x, rtol=4e-15, atol=0)
+    missing = np.concatenate([np.logspace(-15.9, -0.3, 300), [2.0**-53]])  # from 1, where erf has no digits left
+    missing = 1 - (1 - missing)
+    y = ops.erfinv_forward(1 - missing)[0]
+    np.testing.assert_allclose([math.erfc(v) for v in y], missing, rtol=2e-13, atol=0)
+    np.testing.assert_array_equal(ops.erfinv_forward(missing - 1)[0], -y)
+    for dtype in (np.float32, np.float16):
+        narrow = np.linspace(-1, 1, 4001).astype(dtype)
+        y = ops.erfinv_forward(narrow)[0]
+        assert y.dtype == dtype
+        np.testing.assert_array_equal(y, ops.erfinv_forward(narrow.astype(np.float64))[0].astype(dtype))

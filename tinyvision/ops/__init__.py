@@ -86,6 +86,8 @@ from .dropout import dropout_backward, dropout_forward
 from .erf import (
     erf_backward,
     erf_forward,
+    erfinv_backward,
+    erfinv_forward,
 )
 from .gathering import (
     gather_backward,

@@ -57,6 +57,15 @@ def tanh_share(x: float) -> float:
     return (1 + math.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))) / 2
 
 
+def where_erf_is(x: float) -> float:
+    """The number whose erf is x, between -1 and 1, by halving where it may be."""
+    low, high = -6.0, 6.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if math.erf(middle) < x else (low, middle)
+    return low
+
+
 leaky_relu_forward, leaky_relu_backward = pointwise(
     lambda x, negative_slope=0.01: x if x > 0 else negative_slope * x,
     lambda x, negative_slope=0.01: 1 if x > 0 else negative_slope,
@@ -106,6 +115,10 @@ hardswish_forward, hardswish_backward = pointwise(
 threshold_forward, threshold_backward = pointwise(
     lambda x, threshold, value: x if x > threshold else value,
     lambda x, threshold, value: 1 if x > threshold else 0,
+)
+erfinv_forward, erfinv_backward = pointwise(
+    where_erf_is,
+    lambda x: math.sqrt(math.pi) / 2 * math.exp(where_erf_is(x) ** 2),
 )
 
 l1_forward, l1_backward = pointwise(

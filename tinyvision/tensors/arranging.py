@@ -335,9 +335,9 @@ def repeat_interleave(
     return x.index_select(axis, x.like(order))
 
 
-def broadcast_to(x: Tensor, size: Any) -> Tensor:
+def broadcast_to(x: Tensor, *sizes: Any, size: Any = None) -> Tensor:
     """Axes of size 1 repeated to these sizes."""
-    return x.expand(size)
+    return x.expand(*sizes, size=size)
 
 
 def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:

@@ -88,6 +88,7 @@ log1p = _of_floats("log1p", taped.log1p, "log(1 + x), exact for small numbers to
 log2 = _of_floats("log2", taped.log2, "The logarithm of each number to base 2.")
 log10 = _of_floats("log10", taped.log10, "The logarithm of each number to base 10.")
 erf = _of_floats("erf", taped.erf, "The error function of each number.")
+erfinv = _of_floats("erfinv", taped.erfinv, "The number whose erf each number is; infinite at -1 and 1, nan beyond.")
 sqrt = _of_floats("sqrt", taped.power, "The square root of each number.", exponent=0.5)
 rsqrt = _of_floats("rsqrt", taped.rsqrt, "1 / √x.")
 reciprocal = _of_floats("reciprocal", taped.power, "1 / x.", exponent=-1)

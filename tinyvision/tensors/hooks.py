@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import GraphError, ShapeError
 from ..tape import Variable
-from ..walks import await_hooked
+from ..walks import await_hooked, when_ready
 
 
 class RemovableHook:
@@ -51,6 +51,33 @@ def hook_on(x: Any, hook: Callable[[Any], Any], tensor: Callable[[Any], Any]) ->
     hooks.append(checked)
     hooks.sort(key=lambda hook: hasattr(hook, "of_value"))  # what retain_grad keeps is what they made of it
     return RemovableHook(hooks, checked)
+
+
+class _AfterHook(RemovableHook):
+    def __init__(self, take_away: Callable[[], None]) -> None:
+        self._take_away = take_away
+
+    def remove(self) -> None:
+        self._take_away()
+
+
+def hook_after(x: Any, hook: Callable[[Any], None]) -> RemovableHook:
+    """Call `hook(x)` in every backward as soon as x.grad, of a leaf, has all that this backward adds to it.
+
+    So an optimizer may step, and drop the gradient, while the backward goes on: not all gradients are in memory at a
+    time. `remove()` of what is returned takes the hook away again. Raises GraphError; so does the backward, if the hook
+    returns something."""
+    if not x.requires_grad or x.record is not None:
+        raise GraphError(
+            "register_post_accumulate_grad_hook(): only a leaf that requires a gradient adds up its .grad; "
+            "register_hook() sees that of any other tensor"
+        )
+
+    def called(leaf):
+        if hook(leaf) is not None:
+            raise GraphError("register_post_accumulate_grad_hook(): the hook returned something, which nobody takes")
+
+    return _AfterHook(when_ready(x, called))
 
 
 def zero_gradient(x: Any) -> None:

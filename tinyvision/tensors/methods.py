@@ -16,6 +16,7 @@ from . import (
     copying,
     elementwise,
     facts,
+    hooks,
     kinds,
     products,
     reductions,
@@ -126,6 +127,7 @@ class Methods(Conversions):
     negative, negative_ = both(elementwise.neg)
     square, square_ = both(elementwise.square)
     sign, sign_ = both(elementwise.sign)
+    sgn, sgn_ = both(elementwise.sign)
     floor, floor_ = both(elementwise.floor)
     ceil, ceil_ = both(elementwise.ceil)
     trunc, trunc_ = both(elementwise.trunc)
@@ -159,6 +161,7 @@ class Methods(Conversions):
     log10, log10_ = both(elementwise.log10)
     logit, logit_ = both(elementwise.logit)
     erf, erf_ = both(elementwise.erf)
+    erfinv, erfinv_ = both(elementwise.erfinv)
     sqrt, sqrt_ = both(elementwise.sqrt)
     rsqrt, rsqrt_ = both(elementwise.rsqrt)
     reciprocal, reciprocal_ = both(elementwise.reciprocal)
@@ -204,6 +207,11 @@ class Methods(Conversions):
     le, le_ = both_flat(elementwise.le)
     gt, gt_ = both_flat(elementwise.gt)
     ge, ge_ = both_flat(elementwise.ge)
+    not_equal, not_equal_ = ne, ne_
+    less, less_ = lt, lt_
+    less_equal, less_equal_ = le, le_
+    greater, greater_ = gt, gt_
+    greater_equal, greater_equal_ = ge, ge_
     positive = elementwise.positive
     maximum = elementwise.maximum
     minimum = elementwise.minimum
@@ -215,11 +223,6 @@ class Methods(Conversions):
     isneginf = elementwise.isneginf
     signbit = elementwise.signbit
     isclose = elementwise.isclose
-    not_equal = elementwise.ne
-    less = elementwise.lt
-    less_equal = elementwise.le
-    greater = elementwise.gt
-    greater_equal = elementwise.ge
 
     __abs__, __pos__ = elementwise.magnitude, elementwise.positive
     __pow__, __rpow__ = operators(elementwise.power, elementwise.reversed_power)
@@ -240,6 +243,8 @@ class Methods(Conversions):
     __setstate__ = copying.take_state
     __copy__ = copying.shallow_copy
     __deepcopy__ = copying.deep_copy
+
+    register_post_accumulate_grad_hook = hooks.hook_after
 
     # facts
     stride = facts.stride

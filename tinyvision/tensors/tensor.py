@@ -86,7 +86,7 @@ class Tensor(Methods, Variable):
             # 15 ns, because CPython looks up names of such classes in a slower way: 1 to 2 in 100 of an op's time, with
             # the smallest tensors.
             if name.startswith("_"):  # NumPy and copy ask for such names, and read no sentence
-                raise AttributeError(name)
+                raise AttributeError(f"'Tensor' object has no attribute {name!r}")
             if hasattr(type(self), name):  # a property of ours went wrong: what it says counts
                 return object.__getattribute__(self, name)
             raise MissingName("Tensor", name, type(self))
