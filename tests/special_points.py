@@ -64,7 +64,8 @@ x.abs() ; -x ; x.square() ; x.sign() ; x.floor() ; x.ceil() ; x.trunc() ; x.roun
 x.sin() ; x.cos() ; x.tan() ; x.asin() ; x.acos() ; x.atan() ; x.sinh() ; x.cosh() ; x.tanh() ; x.asinh() ; x.acosh()
 x.atanh() ; x.exp() ; x.exp2() ; x.expm1() ; x.log() ; x.log1p() ; x.log2() ; x.log10() ; x.erf() ; x.sqrt()
 x.rsqrt() ; x.reciprocal() ; x.sigmoid() ; x.logit() ; x.logit(eps=0.1) ; x.logit(0.0) ; x.deg2rad() ; x.rad2deg()
-x.erfinv() ; x.nan_to_num() ; x.nan_to_num(1.0, 2.0, 3.0) ; x ** 2 ; x ** 3 ; x ** 0.5 ; x ** -0.5 ; x ** -1 ; x ** -2 ; x ** 0
+x.erfinv()
+x.nan_to_num() ; x.nan_to_num(1.0, 2.0, 3.0) ; x ** 2 ; x ** 3 ; x ** 0.5 ; x ** -0.5 ; x ** -1 ; x ** -2 ; x ** 0
 x ** 1 ; x ** 1.5 ; x ** 4 ; 2.0 ** x ; 0.0 ** x ; 1.0 ** x ; 1 / x ; 2 - x ; x / 2 ; x / 0 ; x * 0 ; x + 1 ; x % 2
 x % -2 ; x % 0.5 ; x // 2 ; x // -2 ; x + w ; x - w ; x * w ; x / w ; x ** w ; x % w ; x // w ; x.fmod(2) ; x.fmod(w)
 2.0 % x ; 2.0 // x ; x.atan2(w) ; x.maximum(w) ; x.minimum(w) ; x.hypot(w) ; x.logaddexp(w) ; x.lerp(w, 0.3)

@@ -323,3 +323,55 @@ def test_a_slice_that_is_not_there_is_refused(name, size, place):
     last = {"index_select": (), "index_fill": (1.0,), "index_fill_": (1.0,)}.get(name, (tv.ones(1, 2),))
     with pytest.raises(ShapeError, match=r"out of bounds|outside"):
         getattr(x, name)(0, index, *last)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda t, x: t.zeros(2, 3).clamp(max=t.zeros(2)),
+        lambda t, x: t.zeros(2, 3).clamp(t.zeros(2), t.zeros(3)),
+        lambda t, x: t.zeros(2, 3).masked_select(t.zeros(2) > 0),
+        lambda t, x: t.normal(t.zeros(2), t.ones(3)),
+        lambda t, x: t.tensordot(t.tensor(1.0), t.ones(2), dims=1),
+        lambda t, x: t.tensordot(t.ones(2), t.ones(2), dims=([1], [0])),
+        lambda t, x: t.tensordot(t.ones(2), t.ones(2), dims=2),
+    ],
+)
+def test_shapes_that_do_not_fit_are_refused_by_name(call):
+    with pytest.raises(ShapeError):
+        call(tv, None)
+    with pytest.raises((RuntimeError, IndexError)):
+        call(torch, None)
+
+
+def test_how_nothing_lies_in_memory():
+    for shape in ((0,), (2, 0), (0, 3), (2, 0, 3), (0, 0)):
+        ours, theirs = tv.zeros(shape), torch.zeros(shape)
+        assert ours.data_ptr() == theirs.data_ptr() == 0
+        for x, y in ((ours, theirs), (ours + 1, theirs + 1), (ours[:1], theirs[:1])):
+            assert x.stride() == y.stride()
+    for start in range(3):
+        assert tv.zeros(3)[start:].storage_offset() == torch.zeros(3)[start:].storage_offset()
+
+
+def test_sizes_to_repeat_to_stand_alone_or_together():
+    for sizes in ((4, 3), ((4, 3),), (4, -1), (3,)):
+        assert tv.arange(3.0).broadcast_to(*sizes).tolist() == torch.arange(3.0).broadcast_to(*sizes).tolist()
+    assert tv.arange(3.0).broadcast_to(size=(2, 3)).tolist() == torch.arange(3.0).broadcast_to(size=(2, 3)).tolist()
+
+
+def test_nothing_is_sought_among_numbers_that_are_none():
+    with pytest.raises(OptionError, match="nan is among the sorted numbers"):
+        tv.searchsorted(tv.tensor([1.0, float("nan")]), 2.0)
+
+
+def test_comparisons_in_place_have_long_names():
+    for name in ("less", "less_equal", "greater", "greater_equal", "not_equal"):
+        sides = []
+        for t in (tv, torch):
+            x = t.tensor([1.0, 2.0, 3.0], requires_grad=True)
+            y = x * 1
+            assert getattr(y, f"{name}_")(2) is y
+            (y * t.tensor([3.0, -1.0, 2.0])).sum().backward()
+            sides.append((y.tolist(), x.grad.tolist(), str(y.dtype).rpartition(".")[2]))
+        assert sides[0] == sides[1]

@@ -14,7 +14,7 @@ from ..ops.checks import is_integer, one_axis
 from . import taped
 from .arguments import axis_of, shape_of
 from .conversion import copied
-from .operands import promoted
+from .operands import promoted, shape_together
 from .writing import views_of_several
 
 if TYPE_CHECKING:
@@ -342,11 +342,7 @@ def broadcast_to(x: Tensor, *sizes: Any, size: Any = None) -> Tensor:
 
 def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
     """All tensors in the shape that they make together; one that has it already is handed back. Raises ShapeError."""
-    try:
-        shape = np.broadcast_shapes(*(t.shape for t in tensors))
-    except ValueError:
-        given = ", ".join(str(tuple(t.shape)) for t in tensors)
-        raise ShapeError(f"broadcast_tensors: the shapes {given} do not broadcast") from None
+    shape = shape_together("broadcast_tensors", *tensors)
     return tuple(t if t.shape == shape else t.expand(shape) for t in tensors)
 
 

@@ -15,7 +15,7 @@ from ..tape import Variable
 from . import taped
 from .extremes import Extremes, extremes
 from .history import without_gradient
-from .operands import as_operand, factor, result_type
+from .operands import as_operand, factor, result_type, shape_together
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -140,7 +140,7 @@ def masked_fill(x: Tensor, mask: Tensor, value: Any) -> Tensor:
 
 def masked_select(x: Tensor, mask: Tensor) -> Tensor:
     """The numbers of x where the mask holds, in reading order."""
-    shape = np.broadcast_shapes(x.shape, mask.shape)
+    shape = shape_together("masked_select", x, mask)
     return x.expand(shape)[mask.expand(shape)]
 
 
@@ -345,6 +345,8 @@ def searchsorted(
     if sorted_sequence.ndim != 1:
         raise ShapeError(f"searchsorted: the sorted numbers must have one axis here, got {sorted_sequence.shape}")
     row = sorted_sequence.array if sorter is None else sorted_sequence.array[sorter.array]
+    if row.dtype.kind == "f" and row.size and bool(np.isnan(row).any()):
+        raise OptionError("searchsorted: nan is among the sorted numbers, and what belongs before or behind it?")
     numbers = input.array if isinstance(input, Variable) else np.asarray(input, like=row)
     found = np.searchsorted(row, numbers, "right" if right or side == "right" else "left")
     return sorted_sequence.like(np.asarray(found, np.int32 if out_int32 else np.int64, like=row))

@@ -20,6 +20,7 @@ from ..tape import Variable
 from ..types import DType
 from .arguments import new_shape
 from .conversion import fitted
+from .operands import shape_together
 from .sampling import Generator, source
 from .tensor import Tensor
 
@@ -414,7 +415,7 @@ def normal(
     if given and size is not None:
         raise OptionError("normal: the size is that of mean and std, which are tensors")
     if given:
-        size = np.broadcast_shapes(*(t.shape for t in given))
+        size = shape_together("normal", *given)
         dtype, device = given[0].dtype, given[0].device
     drawn = randn(size=() if size is None else size, generator=generator, dtype=dtype, device=device)
     return drawn * (std.detach() if isinstance(std, Tensor) else std) + (

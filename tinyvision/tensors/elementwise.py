@@ -21,7 +21,7 @@ from ..tape import Op, Variable, differentiable
 from ..types import Array
 from . import taped
 from .arguments import numbers_first
-from .operands import as_operand, binary, compare, factor, is_operand, result_type, scaled, together
+from .operands import as_operand, binary, compare, factor, is_operand, result_type, scaled, shape_together, together
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -388,6 +388,7 @@ def _bound(x, limit, inside, pick):
     kind = result_type(x, limit)
     if kind.kind != "f":
         return pick(x, limit)
+    shape_together("clamp", x, limit)
     x, limit = x.to(kind), limit.to(kind)
     # nan stays nan, and like PyTorch's, its gradient goes nowhere.
     held = note_derived(taped.where(x, limit, condition=inside(x.array, limit.array)), x, limit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 def stride(x: Tensor, dim: int | None = None) -> Any:
     """How many numbers on in memory the next one along each axis is, or along one axis."""
     steps = tuple(step // x.array.itemsize for step in x.array.strides)
+    if 0 in x.shape and 0 in steps:  # NumPy's of nothing; PyTorch's are as if there were one of it
+        steps = tuple(math.prod(n or 1 for n in x.shape[axis + 1 :]) for axis in range(x.ndim))
     if dim is None:
         return steps
     if not -x.ndim <= dim < x.ndim:
@@ -37,8 +40,8 @@ def element_size(x: Tensor) -> int:
 
 
 def data_ptr(x: Tensor) -> int:
-    """The address of the first number, for comparing where tensors live."""
-    return address_of(x.array)
+    """The address of the first number, for comparing where tensors live; 0 if there is none."""
+    return address_of(x.array) if x.array.size else 0
 
 
 def storage_offset(x: Tensor) -> int:
@@ -46,7 +49,7 @@ def storage_offset(x: Tensor) -> int:
     base = x.array
     while getattr(base, "base", None) is not None and hasattr(base.base, "dtype"):
         base = base.base
-    return (data_ptr(x) - data_ptr(x.like(base))) // element_size(x)
+    return (address_of(x.array) - address_of(base)) // element_size(x)
 
 
 def get_device(x: Tensor) -> int:

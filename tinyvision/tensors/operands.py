@@ -48,6 +48,15 @@ def by_numpy(function: Callable[..., Any], inputs: Sequence[Any], out: Sequence[
     return function(*arrays, **options, **({"out": out} if out else {}))
 
 
+def shape_together(what: str, *tensors: Any) -> Any:
+    """The shape that tensors make together. Raises ShapeError."""
+    try:
+        return np.broadcast_shapes(*(t.shape for t in tensors))
+    except ValueError:
+        given = ", ".join(str(tuple(t.shape)) for t in tensors)
+        raise ShapeError(f"{what}: the shapes {given} do not broadcast") from None
+
+
 def fits(shape: Sequence[int], place: Sequence[int]) -> bool:
     """Whether numbers of `shape` can be repeated to fill `place` exactly."""
     try:

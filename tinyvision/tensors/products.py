@@ -12,7 +12,7 @@ from ..ops.checks import is_integer
 from ..sharing import note_derived
 from ..tape import Variable
 from . import taped
-from .arguments import numbers_first
+from .arguments import axis_of, numbers_first
 from .arranging import stack
 from .operands import as_operand, factor, is_operand, promoted, result_type, together
 from .writing import nobodys_view
@@ -145,10 +145,12 @@ def _plus(name, x, product, beta, alpha):
 def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     """The sums of products over some axes of both: the last `dims` of a with the first of other, or two lists."""
     if is_integer(dims):
+        if not 0 <= dims <= min(a.ndim, b.ndim):
+            raise ShapeError(f"tensordot: {dims} axes are to be summed over, of {a.shape} and {b.shape}")
         ours, theirs = list(range(a.ndim - int(dims), a.ndim)), list(range(dims))
     else:
         ours, theirs = ([int(d) for d in (part if not is_integer(part) else [part])] for part in dims)
-    ours, theirs = [d % a.ndim for d in ours], [d % b.ndim for d in theirs]
+    ours, theirs = ([axis_of("tensordot", d, t.ndim) for d in part] for part, t in ((ours, a), (theirs, b)))
     if [a.shape[d] for d in ours] != [b.shape[d] for d in theirs]:
         raise ShapeError(f"tensordot: axes {ours} of {a.shape} and {theirs} of {b.shape} differ in size")
     left = [d for d in range(a.ndim) if d not in ours]
