@@ -335,6 +335,9 @@ def test_a_slice_that_is_not_there_is_refused(name, size, place):
         lambda t, x: t.tensordot(t.tensor(1.0), t.ones(2), dims=1),
         lambda t, x: t.tensordot(t.ones(2), t.ones(2), dims=([1], [0])),
         lambda t, x: t.tensordot(t.ones(2), t.ones(2), dims=2),
+        lambda t, x: t.zeros(2).isclose(t.zeros(3)),
+        lambda t, x: t.where(t.zeros(2) > 0, t.tensor([1, 2, 3]), 0),
+        lambda t, x: t.zeros(2, 3).take_along_dim(t.tensor(0), 0),
     ],
 )
 def test_shapes_that_do_not_fit_are_refused_by_name(call):
@@ -375,3 +378,100 @@ def test_comparisons_in_place_have_long_names():
             (y * t.tensor([3.0, -1.0, 2.0])).sum().backward()
             sides.append((y.tolist(), x.grad.tolist(), str(y.dtype).rpartition(".")[2]))
         assert sides[0] == sides[1]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda t, x, w: t.cat([*x.hsplit(2), *x.hsplit([1, 3])], 1),
+        lambda t, x, w: t.cat([*x[0].hsplit(2), *t.hsplit(x[0], (1,))]),
+        lambda t, x, w: t.cat([*x.vsplit(3), *t.vsplit(x, [2])]),
+        lambda t, x, w: t.cat([*x[None].dsplit(4), *t.dsplit(x[None], [1])], 2),
+        lambda t, x, w: x.masked_scatter(x > 0, w),
+        lambda t, x, w: (x * 1).masked_scatter_(t.tensor([True, False, True, False]), w.t()),
+        lambda t, x, w: x.masked_scatter(x > 100, w[:0]) * w,
+        lambda t, x, w: x.renorm(2, 0, 1.0),
+        lambda t, x, w: t.renorm(x, 1, -1, 0.7),
+        lambda t, x, w: (x[None] * 1).renorm_(3, 1, 1.5),
+        lambda t, x, w: (x * 1).swapaxes_(0, 1) * w.t(),
+        lambda t, x, w: (x * 1).swapdims_(0, -1) * w.t(),
+        lambda t, x, w: x[0, 0].index_fill(0, t.tensor([0]), 3) + x[1, 1].index_fill(-1, t.tensor(0), 2.0),
+        lambda t, x, w: (x[0, 0] * 1).index_copy(0, t.tensor([0]), w[0, :1]),
+        lambda t, x, w: x.sgn() * w,
+        lambda t, x, w: (x / 4).erfinv() * w,
+    ],
+)
+def test_values_and_gradients_are_pytorchs(call, rng):
+    numbers, others = rng.standard_normal((2, 3, 4))
+    sides = []
+    for t in (tv, torch):
+        x, w = (t.tensor(v.tolist(), dtype=t.float64, requires_grad=True) for v in (numbers, others))
+        y = call(t, x, w)
+        (y * t.linspace(-1, 1, y.numel(), dtype=t.float64).reshape(y.shape)).sum().backward()
+        sides.append((y.tolist(), (x.grad + 0).tolist(), w.grad.tolist() if w.grad is not None else None))
+    for ours, theirs in zip(*sides, strict=True):
+        if theirs is not None:
+            np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-14)
+        assert (ours is None) == (theirs is None)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda x: x.hsplit(3), r"hsplit: axis 1 of \(3, 4\) does not make 3 equal pieces"),
+        (lambda x: x.dsplit(1), "dsplit: x has 2 axes"),
+        (lambda x: x.masked_scatter(x > 0, x[:1]), "12 numbers are to be written and source"),
+        (lambda x: x.long().masked_fill(x[0, :3] > 0, 1), "masked_fill: the shapes"),
+        (lambda x: x[0].renorm(2, 0, 1), "renorm: slices have an axis or more"),
+    ],
+)
+def test_what_cannot_be_cut_or_written(call, message):
+    with pytest.raises(ShapeError, match=message):
+        call(tv.ones(3, 4))
+    with pytest.raises(RuntimeError):
+        call(torch.ones(3, 4))
+
+
+@pytest.mark.parametrize("kind", ["bool", "uint8", "int64", "int8", "float32"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda t, x, v: x.masked_fill(x > 0, v),
+        lambda t, x, v: x.index_fill(0, t.tensor([0]), v),
+        lambda t, x, v: t.zeros(2, 2).to(x.dtype).fill_diagonal_(v),
+        lambda t, x, v: t.full_like(x, v),
+        lambda t, x, v: x.new_full((2,), v),
+        lambda t, x, v: x.new_tensor([v, 1]),
+        lambda t, x, v: x.scatter(0, t.tensor([0]), v),
+        lambda t, x, v: x.clamp(max=v),
+    ],
+)
+def test_numbers_of_another_kind_become_what_pytorchs_become(call, kind):
+    for value in (1, -1, 0.5, -0.5, 1.7, 300, True, float("nan"), float("inf")):
+        sides = []
+        for t, refusals in ((tv, (TinyVisionError,)), (torch, (RuntimeError, TypeError))):
+            try:
+                y = call(t, t.tensor([0, 1, 1]).to(getattr(t, kind)), value)
+                sides.append((y.tolist(), str(y.dtype).rpartition(".")[2]))
+            except refusals:
+                sides.append(None)
+        ours, theirs = sides
+        if ours and theirs:
+            np.testing.assert_array_equal(ours[0], theirs[0])
+            assert ours[1] == theirs[1]
+        assert ours or not theirs or (kind, value) == ("uint8", -1)  # which clamp refuses
+
+
+@pytest.mark.parametrize("kind", ["bool", "uint8", "int8", "int64"])
+def test_whole_quotients_rounded_to_0(kind):
+    for other in (1, 2, -1, -3, 300, "uint8", "int64", "int8"):
+        sides = []
+        for t in (tv, torch):
+            x = t.tensor([0, 1, 7, 5, 120]).to(getattr(t, kind))
+            x = -x if "int" in kind else x
+            y = t.tensor([2, 3, 3, 2, 7]).to(getattr(t, other)) if isinstance(other, str) else other
+            z = x.div(y, rounding_mode="trunc")
+            sides.append((z.tolist(), str(z.dtype).rpartition(".")[2]))
+        assert sides[0] == sides[1], other
+    large = 2**62 + 1
+    assert tv.tensor([-large]).div(tv.tensor([3]), rounding_mode="trunc").item() == -(large // 3)

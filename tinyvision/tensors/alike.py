@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..arrays import from_numbers, looks_like_an_array
 from ..device import DeviceName, device_of, memory_errors_explained
 from ..dtypes import as_dtype
 from ..errors import OptionError
 from ..types import DType
 from .arguments import new_shape
+from .conversion import fitted
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -47,17 +49,19 @@ def new_full(
 ) -> Tensor:
     """One number everywhere, in another shape."""
     value = fill_value.item() if hasattr(fill_value, "array") else fill_value
-    return _made(x, np.full_like, new_shape((size,)), dtype, device, requires_grad, value)
+    kind = x.dtype if dtype is None else as_dtype(dtype)
+    number = fitted("full", np.array(value), kind).item()
+    return _made(x, np.full_like, new_shape((size,)), kind, device, requires_grad, number)
 
 
 def new_tensor(
     x: Tensor, data: Any, dtype: DType | None = None, device: DeviceName | None = None, requires_grad: bool = False
 ) -> Tensor:
     """A tensor of `data`, numbers in lists or an array."""
-    array = np.asarray(
-        data.array if hasattr(data, "array") else data, x.dtype if dtype is None else dtype, like=x.array
-    )
-    made = x.like(array.copy()).to(device=device)
+    kind = x.dtype if dtype is None else as_dtype(dtype)
+    data = data.array if hasattr(data, "array") else data
+    numbers = data if looks_like_an_array(data) else from_numbers("new_tensor", data, x.array)
+    made = x.like(fitted("new_tensor", np.array(numbers, like=x.array), kind)).to(device=device)
     return made.requires_grad_() if requires_grad else made
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -173,6 +173,25 @@ def tensor_split(x: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple[Ten
         return tuple(narrow(x, dim, a, max(b - a, 0)) for a, b in itertools.pairwise(cuts))
     size, longer = divmod(n, indices_or_sections)
     return split(x, [size + (i < longer) for i in range(indices_or_sections)], dim)
+
+
+def _split_along(name: str, axis: int, does: str) -> Callable[[Tensor, Any], tuple[Tensor, ...]]:
+    def function(x: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
+        dim = 0 if name == "hsplit" and x.ndim == 1 else axis
+        if x.ndim <= dim:
+            raise ShapeError(f"{name}: x has {x.ndim} axes, and is to be cut along axis {dim}")
+        if is_integer(indices_or_sections) and x.shape[dim] % max(indices_or_sections, 1):
+            raise ShapeError(f"{name}: axis {dim} of {x.shape} does not make {indices_or_sections} equal pieces")
+        return tensor_split(x, indices_or_sections, dim)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"x in so many equal pieces {does}, or cut at the places in a list. Raises ShapeError."
+    return function
+
+
+hsplit = _split_along("hsplit", 1, "side by side, along axis 1, or 0 of a row")
+vsplit = _split_along("vsplit", 0, "one below the other, along axis 0")
+dsplit = _split_along("dsplit", 2, "one behind the other, along axis 2")
 
 
 def unbind(x: Tensor, dim: int = 0) -> tuple[Tensor, ...]:

@@ -13,6 +13,7 @@ from ..errors import DtypeError, OptionError, ShapeError
 from ..ops.checks import is_integer, one_axis
 from ..tape import Variable
 from . import taped
+from .conversion import fitted
 from .extremes import Extremes, extremes
 from .history import without_gradient
 from .operands import as_operand, factor, result_type, shape_together
@@ -34,6 +35,8 @@ def take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Tensor
     if dim is None:
         return gather(x.reshape(-1), 0, indices.reshape(-1))
     axis = one_axis("take_along_dim", x, dim)
+    if x.ndim != indices.ndim:
+        raise ShapeError(f"take_along_dim: {x.shape} and indices {indices.shape} must have as many axes")
     one = [1 if a == axis else n for a, n in enumerate(x.shape)]
     other = [1 if a == axis else n for a, n in enumerate(indices.shape)]
     try:
@@ -59,7 +62,7 @@ def scatter(
     if reduce not in (None, "add"):
         raise OptionError(f'scatter: reduce={reduce!r} is not supported; only "add" is')
     if not isinstance(src, Variable):
-        src = x.like(np.full_like(x.array, src, shape=index.shape))
+        src = x.like(np.full_like(x.array, fitted("scatter", np.array(src), x.dtype).item(), shape=index.shape))
     return (taped.scatter if reduce is None else taped.scatter_add)(x, src, index=index.array, axis=dim)
 
 
@@ -103,6 +106,8 @@ def index_add(x: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: floa
 
 def index_copy(x: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """x with the slices of `source` in the place of those that `index` names along `dim`."""
+    if not x.ndim:
+        return index_copy(x.reshape(1), dim, index, source.reshape(-1)).reshape(())
     return taped.scatter(x, source, **_at_rows("index_copy", x, dim, index, source))
 
 
@@ -119,6 +124,8 @@ def index_put(x: Tensor, indices: Any, values: Tensor, accumulate: bool = False)
 
 def index_fill(x: Tensor, dim: int, index: Tensor, value: float) -> Tensor:
     """x with one number in all slices that `index` names along `dim`."""
+    if not x.ndim:
+        return index_fill(x.reshape(1), dim, index, value).reshape(())
     chosen = x.like(np.zeros_like(x.array, dtype=bool))
     chosen[_rows("index_fill", x, dim, index)] = True
     return masked_fill(x, chosen, value)
@@ -130,8 +137,9 @@ def masked_fill(x: Tensor, mask: Tensor, value: Any) -> Tensor:
         raise DtypeError(f"masked_fill: the mask must hold truth values, got {mask.dtype}; use .bool()")
     if isinstance(value, Variable) and value.array.ndim:
         raise ShapeError(f"masked_fill: the value must be a single number, got {value.shape}; use where(...)")
-    if isinstance(value, float) and x.dtype.kind != "f":
-        value = int(value)
+    shape_together("masked_fill", x, mask)
+    if x.dtype.kind != "f" and not isinstance(value, Variable):
+        value = fitted("masked_fill", np.asarray(value, like=x.array), x.dtype).item()
     if x.dtype.kind != "f":
         return x.like(np.where(mask.array, np.asarray(as_operand(value, x.array, "masked_fill"), x.dtype), x.array))
     value = value if isinstance(value, Variable) else x.like(as_operand(value, x.array, "masked_fill"))
@@ -142,6 +150,23 @@ def masked_select(x: Tensor, mask: Tensor) -> Tensor:
     """The numbers of x where the mask holds, in reading order."""
     shape = shape_together("masked_select", x, mask)
     return x.expand(shape)[mask.expand(shape)]
+
+
+def masked_scatter(x: Tensor, mask: Tensor, source: Tensor) -> Tensor:
+    """x with the first numbers of `source`, in reading order, wherever the mask holds. Raises ShapeError."""
+    if mask.dtype != bool or source.dtype != x.dtype:
+        raise DtypeError(
+            f"masked_scatter: the mask must hold truth values and source what x does, got {mask.dtype} and "
+            f"{source.dtype} for {x.dtype}"
+        )
+    shape = shape_together("masked_scatter", x, mask)
+    places = mask.array if mask.shape == shape else np.broadcast_to(mask.array, shape)
+    count = int(places.sum())
+    if source.numel() < count:
+        raise ShapeError(f"masked_scatter: {count} numbers are to be written and source {source.shape} has fewer")
+    which = np.maximum(np.cumsum(places.reshape(-1)) - 1, 0).reshape(shape)
+    chosen = source.reshape(-1)[x.like(which)] if count else x
+    return taped.where(chosen, x, condition=places)
 
 
 def take(x: Tensor, index: Tensor) -> Tensor:
@@ -376,6 +401,7 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Any:
             raise DtypeError(f"where: the condition must hold truth values, got {condition.dtype}; use .bool()")
         condition = condition.bool()
     input, other = _as_tensors(condition, input, other)
+    shape_together("where", condition, input, other)
     kind = result_type(input, other)
     input, other = input.to(kind), other.to(kind)
     if kind.kind == "f":

@@ -21,6 +21,7 @@ from ..tape import Op, Variable, differentiable
 from ..types import Array
 from . import taped
 from .arguments import numbers_first
+from .conversion import fitted
 from .operands import as_operand, binary, compare, factor, is_operand, result_type, scaled, shape_together, together
 
 if TYPE_CHECKING:
@@ -211,10 +212,8 @@ def div(x: Tensor, other: Any, *, rounding_mode: str | None = None) -> Tensor:
     if rounding_mode not in ("floor", "trunc"):
         raise OptionError(f'div: rounding_mode must be None, "floor" or "trunc", got {rounding_mode!r}')
     if x.dtype.kind != "f" and not _is_fraction(other):
-        if rounding_mode == "floor":
-            return floor_divide(x, other)
-        quotient = trunc(x.double() / other)
-        return quotient.to(np.result_type(x.dtype, getattr(other, "dtype", x.dtype)))
+        quotient = floor_divide(x, other)
+        return quotient if rounding_mode == "floor" else quotient + ((quotient < 0) & (quotient * other != x))
     with np.errstate(all="ignore"):
         round_down = _rounded_down if rounding_mode == "floor" else _rounded_to_0
         return binary(round_down, whole_quotient, *_of_numbers("div", x, other))
@@ -371,13 +370,13 @@ def clamp(x: Tensor, min: Any = None, max: Any = None) -> Tensor:
         y = x if min is None else _bound(x, min, np.greater_equal, maximum)
         return y if max is None else _bound(y, max, np.less_equal, minimum)
     if x.dtype.kind != "f":
+        if _is_fraction(min) or _is_fraction(max):
+            return clamp(floating(x), min, max)
         if x.dtype.kind == "u" and ((min or 0) < 0 or (max or 0) < 0):
             raise OptionError(f"clamp: {x.dtype} has no negative numbers to be moved to, got {min} to {max}")
-        return (
-            x.like(np.clip(x.array, min, max))
-            if not (_is_fraction(min) or _is_fraction(max))
-            else clamp(floating(x), min, max)
-        )
+        kind = result_type(x, *(v for v in (min, max) if v is not None))
+        limits = (v if v is None else fitted("clamp", np.array(v), kind).item() for v in (min, max))
+        return x.like(np.clip(x.array.astype(kind), *limits))
     return taped.clamp(x, low=-np.inf if min is None else min, high=np.inf if max is None else max)
 
 
@@ -409,8 +408,7 @@ def nan_to_num(x: Tensor, nan: float = 0.0, posinf: float | None = None, neginf:
     """nan and the infinities replaced, by default by 0 and the largest and smallest number of the dtype."""
     if x.dtype.kind != "f":
         return x.clone()
-    info = np.finfo(x.dtype)
-    y = x
+    info, y = np.finfo(x.dtype), x
     for found, value in (
         (isnan(x), nan),
         (x == math.inf, float(info.max) if posinf is None else posinf),
@@ -451,18 +449,6 @@ def isneginf(x: Tensor) -> Tensor:
 def signbit(x: Tensor) -> Tensor:
     """Where a number is negative, -0.0 as well."""
     return x.like(np.signbit(x.array))
-
-
-def isclose(x: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
-    """Where |x - other| <= atol + rtol · |other|. Raises DtypeError for two dtypes, as PyTorch does."""
-    if x.dtype != other.dtype:
-        raise DtypeError(f"isclose: one is {x.dtype}, the other {other.dtype}; convert one with .to(...)")
-    a, b = x.array, other.array
-    if a.dtype.kind == "b":  # which have no difference
-        return x.like(a == b)
-    with np.errstate(invalid="ignore"):
-        close = (a == b) | (np.isfinite(b) & (np.abs(a - b) <= atol + rtol * np.abs(b)))
-    return x.like(close | ((a != a) & (b != b)) if equal_nan else close)
 
 
 def _logical(name: str, ufunc: Callable[..., Any], does: str) -> Binary:

@@ -9,9 +9,9 @@ import numpy as np
 
 from ..arrays import address_of, check_is_array
 from ..device import device_of
-from ..errors import ShapeError
+from ..errors import DtypeError, ShapeError
 from ..tape import Variable
-from .elementwise import isclose
+from .operands import shape_together
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -27,6 +27,19 @@ def stride(x: Tensor, dim: int | None = None) -> Any:
     if not -x.ndim <= dim < x.ndim:
         raise ShapeError(f"stride: axis {dim} does not exist in {x.shape}")
     return steps[dim]
+
+
+def isclose(x: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
+    """Where |x - other| <= atol + rtol · |other|. Raises DtypeError for two dtypes, as PyTorch does."""
+    if x.dtype != other.dtype:
+        raise DtypeError(f"isclose: one is {x.dtype}, the other {other.dtype}; convert one with .to(...)")
+    shape_together("isclose", x, other)
+    a, b = x.array, other.array
+    if a.dtype.kind == "b":  # which have no difference
+        return x.like(a == b)
+    with np.errstate(invalid="ignore"):
+        close = (a == b) | (np.isfinite(b) & (np.abs(a - b) <= atol + rtol * np.abs(b)))
+    return x.like(close | ((a != a) & (b != b)) if equal_nan else close)
 
 
 def allclose(x: Tensor, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:

@@ -222,7 +222,6 @@ class Methods(Conversions):
     isposinf = elementwise.isposinf
     isneginf = elementwise.isneginf
     signbit = elementwise.signbit
-    isclose = elementwise.isclose
 
     __abs__, __pos__ = elementwise.magnitude, elementwise.positive
     __pow__, __rpow__ = operators(elementwise.power, elementwise.reversed_power)
@@ -248,6 +247,7 @@ class Methods(Conversions):
 
     # facts
     stride = facts.stride
+    isclose = facts.isclose
     allclose = facts.allclose
     element_size = facts.element_size
     storage_offset = facts.storage_offset
@@ -322,6 +322,7 @@ class Methods(Conversions):
     quantile = reductions.quantile
     norm = reductions.norm
     dist = reductions.dist
+    renorm, renorm_ = both(reductions.renorm)
     trace = reductions.trace
 
     # choosing
@@ -332,6 +333,7 @@ class Methods(Conversions):
     index_fill, index_fill_ = both(choosing.index_fill)
     index_put, index_put_ = both(choosing.index_put)
     masked_fill, masked_fill_ = both(choosing.masked_fill)
+    masked_scatter, masked_scatter_ = both(choosing.masked_scatter)
     gather = choosing.gather
     take_along_dim = choosing.take_along_dim
     index_select = choosing.index_select
@@ -358,6 +360,7 @@ class Methods(Conversions):
     split = arranging.split
     chunk = arranging.chunk
     tensor_split = arranging.tensor_split
+    hsplit, vsplit, dsplit = arranging.hsplit, arranging.vsplit, arranging.dsplit
     unbind = arranging.unbind
     diagonal = arranging.diagonal
     diag = arranging.diag
@@ -383,6 +386,8 @@ class Methods(Conversions):
     squeeze_ = rearranged("squeeze_", lambda x, dim=None: x.squeeze(dim))
     unsqueeze_ = rearranged("unsqueeze_", lambda x, dim: x.unsqueeze(dim))
     transpose_ = rearranged("transpose_", lambda x, dim0, dim1: x.transpose(dim0, dim1))
+    swapaxes_ = rearranged("swapaxes_", lambda x, axis0, axis1: x.transpose(axis0, axis1))
+    swapdims_ = rearranged("swapdims_", lambda x, dim0, dim1: x.transpose(dim0, dim1))
     t_ = rearranged("t_", lambda x: x.t())
     resize_ = resizing.resize_
 

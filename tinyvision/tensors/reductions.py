@@ -422,6 +422,15 @@ _counted = differentiable(
 _counted.__name__ = "norm"
 
 
+def renorm(x: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
+    """x with every slice along `dim` scaled down to the p-norm maxnorm, where its own is larger. Raises ShapeError."""
+    if x.ndim < 2:
+        raise ShapeError(f"renorm: slices have an axis or more, so x has two or more, not {x.ndim}")
+    axis = one_axis("renorm", x, dim)
+    size = norm(x, p, tuple(a for a in range(x.ndim) if a != axis), keepdim=True)
+    return x * taped.where(maxnorm / (size + 1e-7), x.like(np.ones_like(size.array)), condition=size.array > maxnorm)
+
+
 def dist(x: Tensor, other: Tensor, p: float = 2) -> Tensor:
     """The p-norm of the difference."""
     return note_derived(norm(x - other, p), x, other)
