@@ -382,3 +382,15 @@ def test_a_hook_after_accumulation_is_for_leaves_and_returns_nothing():
     w.register_post_accumulate_grad_hook(lambda w: w)
     with pytest.raises(GraphError, match="the hook returned something"):
         w.sum().backward()
+
+
+def test_a_gradient_where_a_used_graph_begins_asks_nothing_of_what_lies_behind():
+    for engine in (tv, torch):
+        x = engine.ones(2, requires_grad=True)
+        y = x * x
+        (y * y).sum().backward()
+        (found,) = engine.autograd.grad((y * 3).sum(), y)
+        assert found.tolist() == [3.0, 3.0]
+        for unused in (False, True):
+            with pytest.raises((GraphError, RuntimeError), match=r"freed|second time"):
+                engine.autograd.grad((y * 3).sum(), x, allow_unused=unused)

@@ -159,6 +159,11 @@ def grad(
     found = _gradients(_joined(outputs, given), wanted, bool(retain_graph))
     if materialize_grads:
         return tuple(Tensor.of(np.zeros_like(x.array)) if g is None else g for x, g in zip(wanted, found, strict=True))
+    if any(g is None for g in found) and any(r.backward is None for o in outputs for r in _records(o)):
+        raise GraphError(
+            "grad: the graph behind the outputs has already been used and freed; run the forward pass again, or call "
+            "backward(retain_graph=True) the first time"
+        )
     if not allow_unused and any(g is None for g in found):
         raise GraphError(
             "grad: the outputs do not depend on one of the inputs; with allow_unused=True its gradient is None"

@@ -277,7 +277,8 @@ def _gradients(record, dy, waiting, only=None):
     """A wish for every input of one record that needs one, each gradient checked against its input's shape."""
     needs = record.needs
     if only is not None:
-        needs = tuple([need and id(source) in only for source, need in zip(record.inputs, needs, strict=True)])
+        # of a record that has been used there are no inputs any more, behind which nothing is asked for
+        needs = tuple([need and id(source) in only for source, need in zip(record.inputs, needs, strict=False)])
         if not any(needs):
             return []
     if record.backward is None:

@@ -475,3 +475,19 @@ def test_whole_quotients_rounded_to_0(kind):
         assert sides[0] == sides[1], other
     large = 2**62 + 1
     assert tv.tensor([-large]).div(tv.tensor([3]), rounding_mode="trunc").item() == -(large // 3)
+
+
+def test_the_norm_over_no_axes_is_that_over_all():
+    for dim in ((), []):
+        for keepdim in (False, True):
+            ours, theirs = (t.ones(2, 3).norm(dim=dim, keepdim=keepdim) for t in (tv, torch))
+            assert ours.shape == tuple(theirs.shape)
+            assert ours.item() == pytest.approx(theirs.item())
+
+
+def test_what_is_written_into_out_is_not_read_for_another_place():
+    x = tv.arange(4.0)
+    tv.mul(x, x, out=x)
+    assert x.tolist() == [0.0, 1.0, 4.0, 9.0]
+    with pytest.raises(OptionError, match="mul: some numbers that are read are written over"):
+        tv.mul(x[1:], x[:-1], out=x[1:])

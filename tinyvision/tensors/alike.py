@@ -49,7 +49,7 @@ def new_full(
 ) -> Tensor:
     """One number everywhere, in another shape."""
     value = fill_value.item() if hasattr(fill_value, "array") else fill_value
-    kind = x.dtype if dtype is None else as_dtype(dtype)
+    kind = x.array.dtype if dtype is None else as_dtype(dtype)
     number = fitted("full", np.array(value), kind).item()
     return _made(x, np.full_like, new_shape((size,)), kind, device, requires_grad, number)
 
@@ -58,7 +58,7 @@ def new_tensor(
     x: Tensor, data: Any, dtype: DType | None = None, device: DeviceName | None = None, requires_grad: bool = False
 ) -> Tensor:
     """A tensor of `data`, numbers in lists or an array."""
-    kind = x.dtype if dtype is None else as_dtype(dtype)
+    kind = x.array.dtype if dtype is None else as_dtype(dtype)
     data = data.array if hasattr(data, "array") else data
     numbers = data if looks_like_an_array(data) else from_numbers("new_tensor", data, x.array)
     made = x.like(fitted("new_tensor", np.array(numbers, like=x.array), kind)).to(device=device)

@@ -62,7 +62,7 @@ def scatter(
     if reduce not in (None, "add"):
         raise OptionError(f'scatter: reduce={reduce!r} is not supported; only "add" is')
     if not isinstance(src, Variable):
-        src = x.like(np.full_like(x.array, fitted("scatter", np.array(src), x.dtype).item(), shape=index.shape))
+        src = x.like(np.full_like(x.array, fitted("scatter", np.array(src), x.array.dtype).item(), shape=index.shape))
     return (taped.scatter if reduce is None else taped.scatter_add)(x, src, index=index.array, axis=dim)
 
 
@@ -139,7 +139,7 @@ def masked_fill(x: Tensor, mask: Tensor, value: Any) -> Tensor:
         raise ShapeError(f"masked_fill: the value must be a single number, got {value.shape}; use where(...)")
     shape_together("masked_fill", x, mask)
     if x.dtype.kind != "f" and not isinstance(value, Variable):
-        value = fitted("masked_fill", np.asarray(value, like=x.array), x.dtype).item()
+        value = fitted("masked_fill", np.asarray(value, like=x.array), x.array.dtype).item()
     if x.dtype.kind != "f":
         return x.like(np.where(mask.array, np.asarray(as_operand(value, x.array, "masked_fill"), x.dtype), x.array))
     value = value if isinstance(value, Variable) else x.like(as_operand(value, x.array, "masked_fill"))

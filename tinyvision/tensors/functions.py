@@ -31,6 +31,7 @@ from .arguments import NAMES_OF_THE_FIRST as _NAMES_OF_THE_FIRST
 from .arguments import takes_numpys_names as _takes_numpys_names
 from .inputs import tensor_input as _tensor_input
 from .operands import result_type as _result_type
+from .overlap import is_read_from as _is_read_from
 from .tensor import Tensor as _Tensor
 
 _P = _ParamSpec("_P")
@@ -49,7 +50,7 @@ def _method(method: _Callable[_Concatenate[_Tensor, _P], _R]) -> _Callable[_Conc
         if not arguments:
             raise TypeError(f"{name}() needs a tensor as its first argument")
         if "out" in options:
-            return _into(name, options.pop("out"), lambda: function(*arguments, **options))
+            return _into(name, options.pop("out"), lambda: function(*arguments, **options), arguments)
         return method(_tensor_input(name, "x", arguments[0]), *arguments[1:], **options)
 
     function.__name__ = function.__qualname__ = name
@@ -73,7 +74,7 @@ def _of_tensors(function: _Callable[_P, _R]) -> _Callable[_P, _R]:
     def called(*arguments: _P.args, **options: _P.kwargs) -> _R:
         if "out" in options:
             out = options.pop("out")
-            return _into(function.__name__, out, lambda: called(*arguments, **options))
+            return _into(function.__name__, out, lambda: called(*arguments, **options), arguments)
         first = [as_tensors(v) for v in arguments[:1] if v is not None] or arguments[:1]
         rest = [as_operand(v) for v in arguments[1:]]
         return function(*first, *rest, **options)
@@ -81,7 +82,7 @@ def _of_tensors(function: _Callable[_P, _R]) -> _Callable[_P, _R]:
     return _takes_numpys_names(called) if "dim" in function.__code__.co_varnames else called
 
 
-def _into(name: str, out: _Any, compute: _Callable[[], _Any]) -> _Any:
+def _into(name: str, out: _Any, compute: _Callable[[], _Any], read: _Any) -> _Any:
     """`out=`: the results are written into tensors that are there. Nothing is recorded then, as in PyTorch."""
     if out is None:
         return compute()
@@ -97,6 +98,9 @@ def _into(name: str, out: _Any, compute: _Callable[[], _Any]) -> _Any:
             raise _GraphError(f"{name}: what is written into out is not recorded; leave out= away, or use no_grad()")
         if place.shape != y.shape:
             raise _ShapeError(f"{name}: out is {tuple(place.shape)} but the result is {tuple(y.shape)}")
+        for value in read:
+            if isinstance(value, _Tensor):
+                _is_read_from(name, place, value)
         place.copy_(y)
     return out
 

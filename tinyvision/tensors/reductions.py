@@ -404,7 +404,7 @@ def norm(x: Tensor, p: Any = "fro", dim: Axes = None, keepdim: bool = False, *, 
     p = 2 if p in ("fro", None) else p
     if isinstance(p, (str, bool)):
         raise OptionError(f"norm: p={p!r} is not supported; p is a number, inf or 'fro'")
-    axes = axes_of("norm", x, dim)
+    axes = axes_of("norm", x, None if dim in ((), []) else dim)
     if p == math.inf:
         return note_derived(taped.max(magnitude(x), axis=axes, keepdims=keepdim), x) if axes else magnitude(x)
     if p == -math.inf:
