@@ -81,3 +81,10 @@ def test_a_norm_of_halves_does_not_overflow():
 def test_other_norms_are_refused(p):
     with pytest.raises(errors.OptionError, match="norm: p must be a number above 0"):
         ops.norm_forward(np.ones(3), p=p)
+
+
+def test_two_zeros_beside_what_is_infinite():
+    for x in ([0.0, 0.0, np.inf], [0.0, np.nan, -0.0, 2.0], [0.0, np.inf, 3.0]):
+        x = np.array(x)
+        compare("prod", lambda x: x.prod(), [x])
+        compare("prod", lambda x: x.prod(0), [x], {"axis": 0})

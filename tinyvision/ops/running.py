@@ -63,19 +63,22 @@ def cumprod_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients
 def prod_forward(x: Array, axis: Axes = None, keepdims: bool = False) -> tuple[Array, Any]:
     """y = the product of x over `axis` (an integer, several, or all).   ->  y, cache"""
     check_arrays("prod", x=x)
-    axis = axes_of("prod", x, axis)
+    axis, whole = axes_of("prod", x, axis), axis is None
     with np.errstate(all="ignore"):
         y = as_array(np.prod(x, axis=axis, keepdims=True))
-    return as_array(y if keepdims else y.squeeze(axis)).copy(), (x, y, axis)
+    return as_array(y if keepdims else y.squeeze(axis)).copy(), (x, y, axis, whole)
 
 
 def prod_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
-    """dx_i = dy · (the product of all others): y / x_i, or beside a zero what is before i times what is after."""
-    x, y, axis = cache
+    """dx_i = dy · (the product of all others): y / x_i, or beside a zero what is before i times what is after.
+
+    In the product of all of x, two zeros make that 0 beside an infinity too, as in PyTorch."""
+    x, y, axis, whole = cache
     others = _all_others(x, axis)
     with np.errstate(all="ignore"):
-        has_zero = (x == 0).any(axis=axis, keepdims=True)
-        return (as_array(dy.reshape(y.shape) * np.where(has_zero, others, y / x)),)
+        zeros = (x == 0).sum(axis=axis, keepdims=True)
+        slope = np.where(zeros > 0, others, y / x)
+        return (as_array(dy.reshape(y.shape) * np.where(zeros > (1 if whole else x.size), 0, slope)),)
 
 
 def _all_others(x, axis):
