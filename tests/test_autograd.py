@@ -391,6 +391,7 @@ def test_a_gradient_where_a_used_graph_begins_asks_nothing_of_what_lies_behind()
         (y * y).sum().backward()
         (found,) = engine.autograd.grad((y * 3).sum(), y)
         assert found.tolist() == [3.0, 3.0]
+        assert engine.autograd.grad((found + x * x).sum(), [x, y], allow_unused=True)[1] is None
         for unused in (False, True):
             with pytest.raises((GraphError, RuntimeError), match=r"freed|second time"):
                 engine.autograd.grad((y * 3).sum(), x, allow_unused=unused)

@@ -156,10 +156,11 @@ def grad(
         if not x.requires_grad:
             raise GraphError("grad: one of the inputs does not require a gradient")
     given = [None] * len(outputs) if grad_outputs is None else _several(grad_outputs)
+    spent = any(record.backward is None for output in outputs for record in _records(output))
     found = _gradients(_joined(outputs, given), wanted, bool(retain_graph))
     if materialize_grads:
         return tuple(Tensor.of(np.zeros_like(x.array)) if g is None else g for x, g in zip(wanted, found, strict=True))
-    if any(g is None for g in found) and any(r.backward is None for o in outputs for r in _records(o)):
+    if spent and any(g is None for g in found):
         raise GraphError(
             "grad: the graph behind the outputs has already been used and freed; run the forward pass again, or call "
             "backward(retain_graph=True) the first time"

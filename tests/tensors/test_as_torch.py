@@ -385,7 +385,7 @@ def test_comparisons_in_place_have_long_names():
     [
         lambda t, x, w: t.cat([*x.hsplit(2), *x.hsplit([1, 3])], 1),
         lambda t, x, w: t.cat([*x[0].hsplit(2), *t.hsplit(x[0], (1,))]),
-        lambda t, x, w: t.cat([*x.vsplit(3), *t.vsplit(x, [2])]),
+        lambda t, x, w: t.cat([*x.vsplit(3), *t.vsplit(x, indices=[2]), *t.vsplit(x, sections=1)]),
         lambda t, x, w: t.cat([*x[None].dsplit(4), *t.dsplit(x[None], [1])], 2),
         lambda t, x, w: x.masked_scatter(x > 0, w),
         lambda t, x, w: (x * 1).masked_scatter_(t.tensor([True, False, True, False]), w.t()),
@@ -491,3 +491,14 @@ def test_what_is_written_into_out_is_not_read_for_another_place():
     assert x.tolist() == [0.0, 1.0, 4.0, 9.0]
     with pytest.raises(OptionError, match="mul: some numbers that are read are written over"):
         tv.mul(x[1:], x[:-1], out=x[1:])
+
+
+def test_differences_taken_no_times_and_numbers_gathered_at_no_place():
+    sides = []
+    for t in (tv, torch):
+        x = t.arange(6.0).reshape(2, 3).requires_grad_()
+        y = x.diff(0, prepend=t.ones(2, 1), append=t.ones(2, 2))
+        z = x.gather(0, t.zeros(0, dtype=t.int64))
+        (y.sum() + z.sum()).backward()
+        sides.append((y.tolist(), z.tolist(), z.requires_grad, x.grad.tolist()))
+    assert sides[0] == sides[1]

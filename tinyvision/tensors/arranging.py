@@ -175,14 +175,17 @@ def tensor_split(x: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple[Ten
     return split(x, [size + (i < longer) for i in range(indices_or_sections)], dim)
 
 
-def _split_along(name: str, axis: int, does: str) -> Callable[[Tensor, Any], tuple[Tensor, ...]]:
-    def function(x: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
+def _split_along(name: str, axis: int, does: str) -> Callable[..., tuple[Tensor, ...]]:
+    def function(
+        x: Tensor, indices_or_sections: Any = None, *, indices: Any = None, sections: Any = None
+    ) -> tuple[Tensor, ...]:
+        pieces = next((given for given in (indices_or_sections, indices, sections) if given is not None), None)
         dim = 0 if name == "hsplit" and x.ndim == 1 else axis
         if x.ndim <= dim:
             raise ShapeError(f"{name}: x has {x.ndim} axes, and is to be cut along axis {dim}")
-        if is_integer(indices_or_sections) and x.shape[dim] % max(indices_or_sections, 1):
-            raise ShapeError(f"{name}: axis {dim} of {x.shape} does not make {indices_or_sections} equal pieces")
-        return tensor_split(x, indices_or_sections, dim)
+        if pieces is None or (is_integer(pieces) and (pieces < 1 or x.shape[dim] % pieces)):
+            raise ShapeError(f"{name}: axis {dim} of {x.shape} does not make {pieces} equal pieces")
+        return tensor_split(x, pieces, dim)
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"x in so many equal pieces {does}, or cut at the places in a list. Raises ShapeError."

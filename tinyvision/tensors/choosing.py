@@ -26,7 +26,7 @@ def gather(x: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False) -> 
     """The numbers of x at `index` along `dim`: for dim 1 of a matrix, y[i, j] = x[i, index[i, j]]. Gradients are dense,
     so sparse_grad changes nothing."""
     if not index.numel() and index.ndim != x.ndim:
-        return x.like(np.zeros_like(x.array, shape=index.shape))
+        return x.reshape(-1)[:0].clone().reshape(index.shape)
     return taped.gather(x, index=index.array, axis=dim)
 
 

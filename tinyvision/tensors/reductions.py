@@ -207,7 +207,7 @@ def diff(x: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None, ap
     if not x.ndim:
         raise ShapeError("diff: x is a single number, which has no neighbours")
     axis = one_axis("diff", x, dim)
-    y = cat([part for part in (prepend, x, append) if part is not None], axis)
+    y = cat([part for part in (prepend, x, append) if part is not None], axis) if n else x.clone()
     for _ in range(n):
         rest = y.shape[axis] - 1
         if rest < 0:
