@@ -502,3 +502,10 @@ def test_differences_taken_no_times_and_numbers_gathered_at_no_place():
         (y.sum() + z.sum()).backward()
         sides.append((y.tolist(), z.tolist(), z.requires_grad, x.grad.tolist()))
     assert sides[0] == sides[1]
+
+
+@pytest.mark.parametrize("name", ["linspace", "logspace"])
+def test_whole_numbers_at_equal_distances_lie_between_whole_numbers(name):
+    for start, end, steps in ((4.3, -3, 5), (0, 1.9, 3), (2.9, 2.9, 1), (-0.5, 3.5, 4), (1, 3, 0)):
+        ours, theirs = (getattr(t, name)(start, end, steps, dtype=t.int64) for t in (tv, torch))
+        assert ours.tolist() == theirs.tolist()

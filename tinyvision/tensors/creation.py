@@ -295,8 +295,15 @@ def linspace(
     device: Place = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """`steps` numbers from start to end, both included, at equal distances."""
-    return placed(np.linspace(start, end, steps).astype(kind_of(dtype)), device, requires_grad)
+    """`steps` numbers from start to end, both included, at equal distances; of whole numbers, from int(start) on."""
+    kind = kind_of(dtype)
+    return placed(_spread(start, end, steps, kind).astype(kind), device, requires_grad)
+
+
+def _spread(start, end, steps, kind):
+    """Several whole numbers lie between whole numbers."""
+    whole = kind.kind in "iu" and steps > 1
+    return np.linspace(int(start), int(end), steps) if whole else np.linspace(start, end, steps)
 
 
 @memory_errors_explained("cpu")
@@ -310,7 +317,8 @@ def logspace(
     requires_grad: bool = False,
 ) -> Tensor:
     """`steps` numbers from base ** start to base ** end, each the same multiple of the one before."""
-    return placed((base ** np.linspace(start, end, steps)).astype(kind_of(dtype)), device, requires_grad)
+    kind = kind_of(dtype)
+    return placed((base ** _spread(start, end, steps, kind)).astype(kind), device, requires_grad)
 
 
 @memory_errors_explained("cpu")
