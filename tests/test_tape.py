@@ -617,3 +617,45 @@ def test_one_value_that_is_both_inputs_of_a_backward_that_adds():
     joint = F.mul(x, np.array(2.0))
     F.add(differentiable(forward, backward)(joint, joint), joint).backward()
     assert x.grad.array == (2 * 6 + 1) * 2
+
+
+def seeing(seen):
+    """An op that does nothing, and notes the arrays that its backward is handed."""
+
+    def backward(dy, cache, needs):
+        seen.append(dy)
+        return dy.copy()
+
+    return differentiable(lambda x: (x.copy(), None), backward)
+
+
+def test_an_addition_hands_its_gradient_on_without_a_copy():
+    upstream, one, other = np.array([2.0, -3.0]), [], []
+    a, b = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    F.add(seeing(one)(a), seeing(other)(b)).backward(upstream)
+    assert one[0] is other[0]
+    assert a.grad.array.tolist() == b.grad.array.tolist() == [2, -3]
+    x = leaf(1.0, 2.0)
+    F.add(F.add(x, x), x).backward(upstream)
+    assert x.grad.array.tolist() == [6, -9]
+    assert upstream.tolist() == [2, -3]
+    for p in (a, b, x):
+        assert not np.shares_memory(p.grad.array, upstream)
+
+
+def test_an_addition_whose_gradients_may_differ_hands_on_copies():
+    def gradients(x, y, watch=False):
+        one, other = [], []
+        x, y = seeing(one)(x), seeing(other)(y)
+        if watch:
+            x.record.hooks.append(lambda dy: dy.fill(7.0))  # as nobody should, but the other is not to hear of it
+        F.add(x, y).backward(np.ones(2))
+        return one[0], other[0]
+
+    one, other = gradients(leaf(1.0, 2.0), leaf(3.0, 4.0), watch=True)
+    assert (one.tolist(), other.tolist()) == ([7, 7], [1, 1])
+    one, other = gradients(leaf(1.0, 2.0), leaf(3.0))
+    assert (one.tolist(), other.tolist()) == ([1, 1], [2])
+    with tv.autograd.set_detect_anomaly(True):
+        one, other = gradients(leaf(1.0, 2.0), leaf(3.0, 4.0))
+    assert one is not other

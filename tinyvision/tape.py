@@ -289,6 +289,8 @@ def _gradients(record, dy, waiting, only=None):
     cache = record.cache
     for one in record.watched:
         cache = one.check(record.name, record.cache, cache)
+    if getattr(record.backward, "hands_on", False) and _may_hand_on(record, dy, needs):
+        return [_Wish(source, dy) for source, need in zip(record.inputs, needs, strict=True) if need]
     waits = _to_be_added(record, waiting)
     gradients = record.backward(dy, cache, needs, *waits)
     if not isinstance(gradients, (tuple, list)):
@@ -300,6 +302,18 @@ def _gradients(record, dy, waiting, only=None):
             _check_gradient(record, i, wish, anomaly)
             wishes.append(wish)
     return wishes
+
+
+def _may_hand_on(record, dy, needs):
+    """Whether the gradient of every input is dy itself, of which the backward of an addition would give each a copy.
+
+    On its way nobody writes to it, but hooks may; and a leaf's `.grad` is memory of its own (see `_accumulate`)."""
+    for source, need in zip(record.inputs, needs, strict=True):
+        if need:
+            shape = read(source).shape if isinstance(source, Variable) else source.output_shape
+            if source.hooks or shape != dy.shape:
+                return False
+    return not is_anomaly_enabled()
 
 
 def _to_be_added(record, waiting):

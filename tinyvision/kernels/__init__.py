@@ -197,6 +197,7 @@ def _on_their_gpu(arrays, backward):
         use(where)  # other GPUs may have been at work since the forward, and a gradient begun on one of them
         return backward(fetched(dy), cache, *rest[:1], *map(fetched, rest[1:]))
 
+    vars(there).pop("hands_on", None)  # what comes from another GPU is no gradient of this one's inputs yet
     return there
 
 
