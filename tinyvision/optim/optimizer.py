@@ -150,7 +150,8 @@ class Optimizer:
         with no_grad():
             for group, pending in waiting:
                 for together in _by_gpu(pending):
-                    use(device_of(read(together[0])))
+                    if several_gpus():
+                        use(device_of(read(together[0])))
                     if not self.update_together(together, group):
                         if is_capturing():
                             raise OptionError(f"{type(self).__name__} does not update these parameters in one launch")
