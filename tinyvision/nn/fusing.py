@@ -136,7 +136,7 @@ def _weights(conv):
 
 def _of_layer(conv):
     options = (conv.stride, conv.padding, conv.dilation, conv.groups)
-    return Convolution(conv.weight, conv.bias, *options, kept=_kept(conv))
+    return Convolution(conv.weight, conv.bias, *options, kept=_kept(conv) if on_cpu(read(conv.weight)) else None)
 
 
 def _arrays(norm):
@@ -189,7 +189,7 @@ def _fold_of(norm, bias):
 def _kept(conv):
     """What the op keeps between calls of a folded convolution on the CPU; None where its weight may change."""
     weight = read(conv.weight)
-    if not on_cpu(weight) or weight.flags.writeable or not hasattr(conv, "kept"):
+    if weight.flags.writeable or not hasattr(conv, "kept"):
         return None
     kept = conv.kept
     if kept.get("of") is not weight:  # another weight since then
