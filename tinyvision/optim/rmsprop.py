@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from .. import blocks
 from ..errors import OptionError
 from ..tape import Variable
 from ..types import Array
-from .optimizer import BoundedOptimizer, refuse_differentiable
+from .optimizer import BoundedOptimizer, followed, refuse_differentiable
 
 
 class RMSprop(BoundedOptimizer):
@@ -53,22 +54,32 @@ class RMSprop(BoundedOptimizer):
             if group["centered"]:
                 state["grad_avg"] = np.zeros_like(memory)
         state["step"] += 1
-        alpha, square = group["alpha"], state["square_avg"]
-        g = -gradient if group["maximize"] else gradient
-        if group["weight_decay"]:
-            g = g + group["weight_decay"] * memory
-        square *= alpha
-        square += (1 - alpha) * g * g
-        if group["centered"]:
-            mean = state["grad_avg"]
-            mean += (1 - alpha) * (g - mean)
-            scale = np.sqrt(square - mean * mean)
-        else:
-            scale = np.sqrt(square)
-        step = g / (scale + group["eps"])
-        if group["momentum"] > 0:
-            buffer = state["momentum_buffer"]
-            buffer *= group["momentum"]
-            buffer += step
-            step = buffer
-        memory -= group["lr"] * step
+        alpha, momentum, centered = group["alpha"], group["momentum"], group["centered"]
+
+        def work(p, gradient, square, *others):  # a block in the cache at a time
+            g, term = followed(p, gradient, group), blocks.scratch("term", p.shape, p)
+            square *= alpha
+            np.multiply(g, 1 - alpha, out=term)
+            term *= g
+            square += term
+            if centered:
+                mean = others[0]
+                np.subtract(g, mean, out=term)
+                term *= 1 - alpha
+                mean += term
+                np.multiply(mean, mean, out=term)
+                np.subtract(square, term, out=term)
+            np.sqrt(term if centered else square, out=term)
+            term += group["eps"]
+            g /= term
+            if momentum > 0:
+                buffer = others[-1]
+                buffer *= momentum
+                buffer += g
+                g[...] = buffer
+            g *= group["lr"]
+            p -= g
+
+        others = [state["grad_avg"]] if centered else []
+        others += [state["momentum_buffer"]] if momentum > 0 else []
+        blocks.over_memory(work, memory, gradient, state["square_avg"], *others)
