@@ -16,6 +16,7 @@ from tinyvision import kernels, ops, threads
 from tinyvision.errors import DeviceError
 from tinyvision.kernels import DropIn
 from tinyvision.kernels.cpu import along, channels, columns, compiled, depthwise, lines, winograd
+from tinyvision.kernels.cpu.lines import TURNED
 from tinyvision.kernels.cpu.registers import WIDTH as W
 from tinyvision.kernels.ways import ACTIVATIONS
 from tinyvision.ops.conv_inference import conv2d_inference
@@ -276,6 +277,33 @@ def test_pictures_in_reading_order_go_the_same_way(name, shape, weight, groups, 
         found.append((y, *drop_in.backward(dy, cache, (True, True, False))))
     for one, other in zip(*found, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "vectors"),
+    [
+        ("batchnorm_train", {}, 2),
+        ("batchnorm_relu", {}, 2),
+        ("group_norm", {"groups": 3}, 2),
+        ("max_pool2d", {"kernel_size": 2}, 0),
+        ("avg_pool2d", {"kernel_size": 2}, 0),
+        ("prelu", {}, 1),
+    ],
+)
+def test_pictures_in_reading_order_are_turned_where_they_have_channels_enough(name, options, vectors, rng, loops):
+    assert TURNED == 8
+    x, dy = (rng.standard_normal((2, 9, 6, 5)).astype(np.float32) for _ in range(2))
+    arrays, found = [rng.standard_normal(9).astype(np.float32) for _ in range(vectors)], []
+    for given in (x, last(x), x[:, :, ::-1].copy()[:, :, ::-1]):
+        drop_in = stand_in(name + "_forward", given, *arrays, **options)
+        y, cache = drop_in.forward(given, *arrays, **options)
+        upstream = np.ascontiguousarray(dy[:, :, : y.shape[2], : y.shape[3]])
+        found.append((y, *(g for g in drop_in.backward(upstream, cache) if g is not None)))
+    for several in zip(*found, strict=True):
+        for other in several[1:]:
+            np.testing.assert_array_equal(several[0], other)
+    few = x[:, :3].copy(), *(a[:3] for a in arrays)
+    assert BY_OP[name + "_forward"].applies(*few, **options) == name.startswith("batchnorm")
 
 
 @pytest.mark.parametrize("module", ["winograd", "depthwise", "columns"])

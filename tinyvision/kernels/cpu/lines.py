@@ -21,6 +21,7 @@ LEAST_PRODUCTS = 1 << 22
 NO_VECTOR = np.empty(0, np.float32)
 NO_IMAGE = np.empty((0, 0, 0, 0), np.float32)
 
+TURNED = 8  # channels from which a picture in reading order is worth copying (measured: of 5, pooling gets slower)
 ROW = 64  # numbers that a row should have; pixels of fewer channels are put together (12 channels: a third of the time)
 
 
@@ -66,6 +67,12 @@ _LAST = {ndim: (0, *range(2, ndim), 1) for ndim in range(2, 65)}
 def channels_are_last(x: Array) -> bool:
     """Whether x (N, C, ...) lies in memory as (N, ..., C), as every convolution leaves it."""
     return bool(x.ndim >= 2 and x.transpose(0, *range(2, x.ndim), 1).flags.c_contiguous)
+
+
+def worth_turning(x: Array) -> bool:
+    """Whether x (N, C, ...) has the channels last in memory, or is computed sooner once `last` has copied it so: an op
+    makes several passes, a loop one. Of few channels, the copy reads and writes a number at a time."""
+    return channels_are_last(x) or (x.ndim > 2 and x.shape[1] >= TURNED)
 
 
 def last(x: Array) -> Array:

@@ -13,7 +13,7 @@ from ...ops import norm
 from ...types import Array, Gradients, Needs
 from .. import stand_ins
 from .compiled import loop
-from .lines import channels_are_last, done_in_parts, first, last, sums_in_parts, together
+from .lines import done_in_parts, first, last, sums_in_parts, together
 
 NO_TOP = np.float32(np.nan)  # nothing is equal to it, or more
 
@@ -251,8 +251,8 @@ def _gradients(dy, y, cache, needs, wants_skip=False, top=math.inf):
 
 
 def _applies(x, *vectors, eps=1e-5, moments=None):
-    """Whether x is (N, C, ...) with the channels last and at least 2 rows, and every vector is (C,)."""
-    if not channels_are_last(x) or x.size < 1 or x.size // x.shape[1] < 2:
+    """Whether x is (N, C, ...) with at least 2 rows, and every vector is (C,)."""
+    if x.ndim < 2 or x.size < 1 or x.size // x.shape[1] < 2:
         return False
     return all(tuple(v.shape) == (x.shape[1],) for v in vectors)
 

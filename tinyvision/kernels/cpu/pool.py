@@ -11,7 +11,7 @@ from ...ops.checks import output_size, pair
 from ...types import Array, Gradients, IntOrPair, Needs
 from .. import DropIn
 from .compiled import loop
-from .lines import channels_are_last, done_in_parts, first, last
+from .lines import done_in_parts, first, last, worth_turning
 
 MOST = 256  # taps that a byte can tell apart
 
@@ -194,8 +194,8 @@ def _avg_applies(
 
 
 def _applies(x, kernel_size, stride, padding):
-    """Whether these are arguments that the op would accept, with the channels last, and taps that fit a byte."""
-    if x.ndim != 4 or not channels_are_last(x):
+    """Whether these are arguments that the op would accept, in an order that is worth it, and taps that fit a byte."""
+    if x.ndim != 4 or not worth_turning(x):
         return False
     try:
         window, shape = _window(x, kernel_size, stride, padding)

@@ -8,7 +8,7 @@ from ...ops import activation_piecewise
 from ...types import Array, Gradients, Needs
 from .. import DropIn
 from .compiled import loop
-from .lines import channels_are_last, done_in_parts, first, last, sums_in_parts, together
+from .lines import done_in_parts, first, last, sums_in_parts, together, worth_turning
 
 
 @loop("void(f4[:,::1], f4[::1], f4[:,::1], i8, i8)", "y")
@@ -69,11 +69,11 @@ def _rows(image, weight):
 
 
 def _applies(x, weight):
-    """Whether there are numbers, with the channels last in memory, and one slope, or one for each channel."""
+    """Whether there are numbers, in an order that is worth it, and one slope, or one for each channel."""
     if x.ndim < 1 or not x.size or weight.ndim != 1:
         return False
     channels = x.shape[1] if x.ndim > 1 else 1
-    return len(weight) in (1, channels) and (channels_are_last(x) if x.ndim > 1 else True)
+    return len(weight) in (1, channels) and (worth_turning(x) if x.ndim > 1 else True)
 
 
 DROP_INS = (
