@@ -284,6 +284,26 @@ def test_what_makes_no_batch():
         collate([(Image.new("L", (2, 2)), 0)])
 
 
+def test_a_dataset_gives_the_items_of_a_batch_at_once_if_it_can():
+    class Table(Dataset):
+        def __len__(self):
+            return 5
+
+        def __getitem__(self, index):
+            return index
+
+        def __getitems__(self, indices):
+            assert all(type(index) is int for index in indices)
+            return [10 * index for index in indices]
+
+    torch = pytest.importorskip("torch")
+    theirs = [batch.tolist() for batch in torch.utils.data.DataLoader(Table(), batch_size=2)]
+    assert theirs == [[0, 10], [20, 30], [40]]
+    for workers in (0, 2):
+        assert [batch.tolist() for batch in DataLoader(Table(), 2, num_workers=workers)] == theirs
+    assert [batch.tolist() for batch in DataLoader(Table(), 2, sampler=[4, 1])] == [[40, 10]]
+
+
 def test_a_collate_function_of_one_s_own():
     data = ArrayDataset(IMAGES, LABELS)
     for workers in (0, 2):

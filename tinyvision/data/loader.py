@@ -26,7 +26,8 @@ _AHEAD = 2  # batches that each worker may be ahead of the one in use
 class DataLoader:
     """Iterates over a dataset in batches; items are put together as they are, by `default_collate`.
 
-    dataset        anything with `len(dataset)` and `dataset[i]`, or an IterableDataset
+    dataset        anything with `len(dataset)` and `dataset[i]`, or an IterableDataset; its `__getitems__(indices)`, if
+                   it has one, gives all items of a batch
     batch_size     items in a batch; the last one may be smaller, unless drop_last; None: single items, no batches
     shuffle        a new order every epoch, which follows from (seed, epoch) alone
     sampler        gives the indices in place of shuffle; batch_sampler gives a list of indices for every batch
@@ -253,7 +254,12 @@ class DataLoader:
             return self._item(chunk, epoch, dataset)
         if self.collate_fn is None and getattr(dataset, "can_batch", False):
             return default_convert(list(self._whole(np.asarray(chunk), dataset)))
-        items = [self._item(index, epoch, dataset) for index in chunk]
+        if getattr(dataset, "__getitems__", None) and len(chunk):
+            indices = [int(index) if isinstance(index, np.integer) else index for index in chunk]
+            with drawing_from(partial(random.stream, self.seed, "augment", epoch, str(indices[0]))):
+                items = dataset.__getitems__(indices)
+        else:
+            items = [self._item(index, epoch, dataset) for index in chunk]
         return items if self.collate_fn is not None else default_collate(items)
 
     def _whole(self, chunk: np.ndarray, dataset: Any) -> Any:
