@@ -73,6 +73,10 @@ def test_the_reason_or_the_nearest_name(path):
         exec(code, {})
 
 
+def test_the_spelling_of_one_hot_labels_by_way_of_torch_sparse():
+    assert tv.sparse.torch.eye(3).index_select(0, tv.tensor([1])).tolist() == [[0, 1, 0]]
+
+
 def test_an_import_of_a_submodule_is_none_of_its_business():
     code = "from tinyvision import models, nn; from tinyvision.nn import layers, init; print(layers.__name__)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

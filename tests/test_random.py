@@ -100,6 +100,20 @@ def test_a_state_brings_the_same_numbers_back():
     np.testing.assert_array_equal(inside.numpy(), tv.rand(2).numpy())
 
 
+def test_the_states_of_gpus_are_that_of_the_one_generator():
+    tv.manual_seed(3)
+    saved = {"one": tv.cuda.get_rng_state(), "all": tv.cuda.get_rng_state_all()}
+    assert len(saved["all"]) == tv.cuda.device_count()
+    first = tv.rand(3).tolist()
+    tv.cuda.set_rng_state(saved["one"], "cuda:0")
+    assert tv.rand(3).tolist() == first
+    before = tv.get_rng_state().tolist()
+    tv.cuda.set_rng_state_all([])  # as a checkpoint has it from a machine without GPUs
+    assert tv.get_rng_state().tolist() == before
+    tv.cuda.set_rng_state_all([saved["one"]])
+    assert tv.rand(3).tolist() == first
+
+
 @pytest.mark.parametrize("state", [np.zeros(3, np.uint8), np.zeros(104, np.float32), np.full(104, 255, np.uint8)])
 def test_what_is_no_state_is_refused(state):
     with pytest.raises(OptionError, match="set_rng_state"):

@@ -13,6 +13,7 @@ def test_switches_of_backends():
     torch.backends.cudnn.deterministic = True
     torch.backends.cuda.matmul.allow_tf32 = True
     assert torch.backends.cudnn.benchmark is True
+    assert torch.backends.cudnn.version() is None
     assert torch.backends.mps.is_available() is False
     with pytest.raises(AttributeError, match="did you mean benchmark"):
         torch.backends.cudnn.benchmrk = True

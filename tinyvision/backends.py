@@ -30,6 +30,7 @@ cudnn = _Switches(
     enabled=True,
     allow_tf32=False,
     is_available=_gpu_is_available,
+    version=lambda: None,  # there is none: the convolutions on a GPU are this package's own
 )
 cuda = _Switches("cuda", matmul=_Switches("cuda.matmul", allow_tf32=False), is_built=_gpu_is_available)
 mps = _Switches("mps", is_available=lambda: False, is_built=lambda: False)

@@ -1,5 +1,6 @@
 """PyTorch's questions about GPUs, `torch.cuda.is_available()` and the like, answered by `tinyvision.device`."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from numpy.random import Generator
@@ -22,8 +23,11 @@ from .kernels.graph import GraphedModel
 from .missing import missing
 from .places import hand_on, stand_for
 from .random import manual_seed
+from .random import set_rng_state as _set_rng_state
+from .tensors.creation import get_rng_state as _rng_state
 from .tensors.float_tensor import Kind
 from .tensors.kinds import NAMES
+from .tensors.tensor import Tensor
 
 
 def device_count() -> int:
@@ -34,6 +38,27 @@ def device_count() -> int:
 def manual_seed_all(seed: int) -> Generator:
     """The same as `manual_seed`: all random numbers come from one generator, whatever device they go to."""
     return manual_seed(seed)
+
+
+def get_rng_state(device: DeviceName = "cuda") -> Tensor:
+    """The state of that one generator, which is `tinyvision.get_rng_state()`."""
+    return _rng_state()
+
+
+def set_rng_state(new_state: Any, device: DeviceName = "cuda") -> None:
+    """Go on with the numbers that followed when `get_rng_state` was called. Raises OptionError."""
+    _set_rng_state(new_state)
+
+
+def get_rng_state_all() -> list[Tensor]:
+    """The same state for each GPU; without one, an empty list."""
+    return [_rng_state() for _ in range(device_count())]
+
+
+def set_rng_state_all(new_states: Iterable[Any]) -> None:
+    """Go on from states that `get_rng_state_all` gave; where it gave none, nothing changes. Raises OptionError."""
+    for state in new_states:
+        _set_rng_state(state)
 
 
 def current_device() -> int:
@@ -143,8 +168,9 @@ for _name in NAMES:  # isinstance(x, torch.cuda.FloatTensor)
 
 __all__ = [
     "amp", "autotune", "current_device", "device", "device_count", "empty_cache", "get_device_capability",
-    "get_device_name", "graphed", "is_available", "is_bf16_supported", "manual_seed", "manual_seed_all",
-    "memory_allocated", "memory_reserved", "set_device", "synchronize",
+    "get_device_name", "get_rng_state", "get_rng_state_all", "graphed", "is_available", "is_bf16_supported",
+    "manual_seed", "manual_seed_all", "memory_allocated", "memory_reserved", "set_device", "set_rng_state",
+    "set_rng_state_all", "synchronize",
 ]  # fmt: skip
 
 __all__ += NAMES
