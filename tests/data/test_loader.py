@@ -469,6 +469,18 @@ def test_a_generator_that_begins_again_gives_the_same_epoch_again():
     assert orders[0] == orders[1] != orders[2]
 
 
+def test_an_iterator_knows_how_many_batches_there_are_in_all():
+    """As in PyTorch, where `min(len(iter(a)), len(iter(b)))` says how many steps two loaders have in common."""
+    for keywords in ({}, {"num_workers": 2}, {"drop_last": True}, {"batch_size": None}):
+        loader = DataLoader(list(range(10)), **{"batch_size": 4, **keywords})
+        batches = iter(loader)
+        assert len(batches) == len(loader)
+        next(batches)
+        assert len(batches) == len(loader)  # not what is left
+        assert iter(batches) is batches
+        assert len(list(batches)) == len(loader) - 1
+
+
 def test_a_batch_of_items_that_require_a_gradient_hands_it_on():
     items = [tinyvision.tensor([float(k), 1.0], requires_grad=True) for k in range(3)]
     (next(iter(DataLoader(items, 3))) * tinyvision.tensor([[1.0, 2], [3, 4], [5, 6]])).sum().backward()

@@ -23,6 +23,27 @@ from .workers import Workers
 _AHEAD = 2  # batches that each worker may be ahead of the one in use
 
 
+class _Epoch:
+    """The batches of one epoch, which know how many there are in all: `len(iter(loader))`, as scripts write it."""
+
+    def __init__(self, batches: Iterator[Any], loader: DataLoader) -> None:
+        self._batches: Any = batches
+        self._loader = loader
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        return next(self._batches)
+
+    def __len__(self) -> int:
+        return len(self._loader)
+
+    def close(self) -> None:
+        """Read no further; the workers end."""
+        self._batches.close()
+
+
 class DataLoader:
     """Iterates over a dataset in batches; items are put together as they are, by `default_collate`.
 
@@ -182,7 +203,7 @@ class DataLoader:
         return share
 
     def __iter__(self) -> Iterator[Any]:
-        return self.iter_from(0)
+        return _Epoch(self.iter_from(0), self)
 
     def iter_from(self, step: int) -> Iterator[Any]:
         """The batches of this epoch from number `step` (0 is the first), exactly as a whole iteration has them."""
