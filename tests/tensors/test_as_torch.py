@@ -509,3 +509,23 @@ def test_whole_numbers_at_equal_distances_lie_between_whole_numbers(name):
     for start, end, steps in ((4.3, -3, 5), (0, 1.9, 3), (2.9, 2.9, 1), (-0.5, 3.5, 4), (1, 3, 0)):
         ours, theirs = (getattr(t, name)(start, end, steps, dtype=t.int64) for t in (tv, torch))
         assert ours.tolist() == theirs.tolist()
+
+
+@pytest.mark.parametrize("name", ["pow", "mul", "add", "sub", "remainder", "floor_divide", "true_divide"])
+def test_a_number_that_comes_first_has_no_precision_of_its_own(name):
+    for number in (2, 2.5, True):
+        for kind in ("float32", "float64", "float16", "int64", "uint8"):
+            for numbers in (3, [3, 1]):
+                y = getattr(tv, name)(number, tv.tensor(numbers, dtype=getattr(tv, kind)))
+                try:
+                    expected = getattr(torch, name)(number, torch.tensor(numbers, dtype=getattr(torch, kind)))
+                except (TypeError, RuntimeError):
+                    continue
+                assert y.tolist() == pytest.approx(expected.tolist(), rel=1e-3)
+                assert str(y.dtype).rpartition(".")[2] == str(expected.dtype).rpartition(".")[2]
+
+
+def test_what_is_scattered_is_not_read_from_where_it_is_written():
+    x = tv.arange(4.0)
+    with pytest.raises(OptionError, match="masked_scatter_: some numbers that are read are written over"):
+        x.masked_scatter_(x > 1, x)

@@ -51,7 +51,10 @@ def _method(method: _Callable[_Concatenate[_Tensor, _P], _R]) -> _Callable[_Conc
             raise TypeError(f"{name}() needs a tensor as its first argument")
         if "out" in options:
             return _into(name, options.pop("out"), lambda: function(*arguments, **options), arguments)
-        return method(_tensor_input(name, "x", arguments[0]), *arguments[1:], **options)
+        x = _tensor_input(name, "x", arguments[0])
+        if isinstance(arguments[0], (int, float)) and len(arguments) > 1 and isinstance(arguments[1], _Tensor):
+            x = x.to(_result_type(arguments[0], arguments[1]))  # a number has no precision of its own
+        return method(x, *arguments[1:], **options)
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"{method.__doc__} (`Tensor.{name}`)"

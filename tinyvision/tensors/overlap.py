@@ -17,7 +17,8 @@ from .operands import fits
 
 # What is written at one place is computed from numbers of others.
 _MIXED = {
-    "addmm_", "addmv_", "addr_", "baddbmm_", "index_add_", "index_copy_", "index_put_", "scatter_", "scatter_add_",
+    "addmm_", "addmv_", "addr_", "baddbmm_", "index_add_", "index_copy_", "index_put_", "masked_scatter_", "scatter_",
+    "scatter_add_",
 }  # fmt: skip
 
 
