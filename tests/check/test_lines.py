@@ -343,6 +343,37 @@ def pool_backward(dout, cache):
         row += 1
     return dx
 """
+STORED = """
+import numpy as np
+
+def tiles_forward(x, size):
+    h, w = x.shape[2] // size, x.shape[3] // size
+    y = np.zeros((*x.shape[:2], h, w))
+    for row in range(h):
+        for column in range(w):
+            part = x[:, :, row * size : row * size + size, column * size : column * size + size]
+            y[:, :, row, column] = part.mean(axis=(2, 3))
+    return y, (x.shape, size)
+
+def tiles_backward(dout, cache):
+    shape, size = cache
+    dx = np.zeros(shape)
+    spread = np.repeat(np.repeat(dout, size, 2), size, 3) / size ** 2
+    dx[:, :, : spread.shape[2], : spread.shape[3]] = spread
+    return dx
+"""
+RESHAPED = """
+import numpy as np
+
+def columns_forward(x, weight, bias):
+    return x @ weight.T + bias, (x, weight)
+
+def columns_backward(dy, cache):
+    x, weight = cache
+    products = x.T @ dy
+    dweight = products.T.reshape(weight.shape)
+    return dy @ weight, dweight, dy.sum(axis=0)
+"""
 OWN = {
     "Inherited": "linear",
     "Pool": "avgpool2d",
@@ -356,6 +387,8 @@ PAIRS = {
     DICTIONARY: ("softmax", "softmax_forward", "softmax_backward"), LOSS: ("cross_entropy", "softmax_loss", None),
     SIGMOID: ("sigmoid", "sigmoid_forward", "sigmoid_backward"), DROPOUT: ("dropout", "forward", "backward"),
     WHILE: ("avgpool2d", "pool_forward", "pool_backward"),
+    STORED: ("avgpool2d", "tiles_forward", "tiles_backward"),
+    RESHAPED: ("linear", "columns_forward", "columns_backward"),
     BATCHNORM: ("batchnorm_train", "batchnorm_forward", "batchnorm_backward"),
 }  # fmt: skip
 # (code, what is right in it, what was written in its place)
@@ -396,6 +429,8 @@ PLANTED = [
     (WHILE, "column] / size ** 2", "column] / size"),
     (WHILE, "left += size", "left += 2 * size"),
     (RELU, "dx = dout * self.mask\n        return dx", "return dout"),
+    (STORED, "y[:, :, row, column]", "y[:, :, column, row]"),
+    (RESHAPED, "products.T.reshape", "products.reshape"),
 ]  # fmt: skip
 UNTOLD = {"[:, :, ::-1]"}  # what no small change undoes
 _count = itertools.count()

@@ -152,6 +152,26 @@ def test_a_mean_that_only_the_loss_takes_of_probabilities():
     assert finding.mistake == "cross_entropy.dlogits.not_averaged"
 
 
+def test_a_loss_that_is_wrong_for_labels_as_integers_alone():
+    class Loss:
+        def forward(self, x, t):
+            self.p = np.exp(x - x.max(axis=1, keepdims=True))
+            self.p /= self.p.sum(axis=1, keepdims=True)
+            self.t, rows = t, np.arange(len(x))
+            labels = t.argmax(axis=1) if t.ndim == 2 else t
+            return -np.mean(np.log(self.p[rows, labels]))
+
+        def backward(self, dout=1):
+            if self.t.ndim == 2:
+                return dout * (self.p - self.t) / len(self.p)
+            dx = self.p.copy()
+            dx[np.arange(len(dx)), self.t] -= 1
+            return dout * dx
+
+    report = check.layer(Loss, "cross_entropy")
+    assert "with labels as integers its loss is right, and its gradient is not" in report.read_as
+
+
 def test_a_loss_that_is_not_written():
     class Loss:
         def forward(self, predict, label):
@@ -197,3 +217,40 @@ def test_a_size_that_is_no_integer_on_python_3():
 
     report = check.op("conv2d", conv_forward, lambda dout, cache: (dout, dout, dout))
     assert any("write // for sizes" in f.message for f in report.findings)
+
+
+class WholeChannels:
+    """Dropout of channels, which takes images only."""
+
+    def __init__(self, p=0.5):
+        self.p = p
+
+    def forward(self, x, eval=False):
+        chosen = np.random.binomial(1, 1 - self.p, size=(x.shape[0], x.shape[1], 1, 1))
+        self.mask = np.tile(chosen, (1, 1, x.shape[2], x.shape[3]))
+        return x if eval else x * self.mask / (1 - self.p)
+
+    def backward(self, delta):
+        return self.scaled(delta * self.mask)
+
+    def scaled(self, dx):
+        return dx / (1 - self.p)
+
+
+def test_dropout_that_takes_images_only():
+    assert check.layer(WholeChannels, "dropout").passed
+
+    class Unscaled(WholeChannels):
+        def scaled(self, dx):
+            return dx
+
+    (finding,) = check.layer(Unscaled, "dropout").findings
+    assert finding.mistake == "dropout.dx.scale_missing"
+
+
+def test_a_backward_that_needs_its_own_forward_is_not_called_wrong():
+    report = check.op("conv2d", backward=lambda dconv, image, filters, stride: (dconv, filters, stride))
+    assert not report.passed
+    assert not report.driven
+    assert "could not be driven without its forward" in report.findings[0].message
+    assert check.op("conv2d", backward=lambda dconv, image, filters: dconv, strict=True).driven

@@ -60,14 +60,12 @@ def call_fits(exam: Examination, known: Spec, settings: Any) -> bool:
             if unfit.missing
             else f"cannot be called with {count} arguments"
         )
-        exam.find(
-            "signature",
-            label,
-            f"{runner.name_of(function)} {lacks}; {has}, and is called as {label}{call}.",
-            function,
-            mistake="signature",
-            certainty="exact",
-        )
+        said = f"{runner.name_of(function)} {lacks}; {has}, and is called as {label}{call}."
+        alone = label == "backward" and not exam.judge_forward and not settings.strict
+        if alone:  # it may be right behind its own forward
+            said = f"could not be driven without its forward: {said} Name that: forward= (--forward OTHER.py:F)."
+        kind = "unread" if alone else "signature"
+        exam.find(kind, label, said, function, mistake="undriven" if alone else kind, certainty="exact")
     return fine
 
 

@@ -132,7 +132,7 @@ def _with_its_own_forward(module, report, backward, request, how):
 
     conv_backward goes with conv_forward."""
     forward = _twin(module, request["function"], BACKWARD_TO_FORWARD)
-    foreign = any(f.kind in ("exception", "signature") and f.argument == "backward" for f in report.findings)
+    foreign = any(f.kind in ("exception", "signature", "unread") and f.argument == "backward" for f in report.findings)
     if foreign and forward is None:
         report.notes.append("The cache came from tinyvision's own forward. To use yours, add --forward NAME.")
     if forward is None or (report.passed and request["op"] not in KEEPS_OUTPUT):

@@ -28,6 +28,11 @@ def _own_share(forward, x, share, scale):
     return 1 - 1 / scale if scale is not None else round(1 - share, 2)
 
 
+def _images(values):
+    """Images (N, C, 2, 3) of a matrix (N, C)."""
+    return values[..., None, None] * np.random.default_rng(5).uniform(0.5, 2.0, (2, 3))
+
+
 @contextmanager
 def seeded(x: np.ndarray) -> Iterator[None]:
     """NumPy's and Python's random numbers as a function of x, also for generators that are made without a seed."""
@@ -47,7 +52,11 @@ def seeded(x: np.ndarray) -> Iterator[None]:
 def observed(known: Spec, forward: Any) -> tuple[Spec, bool, list[str]] | None:
     """(the op with the masks that `forward(x, p)` draws, p is the share kept?, what to say); None if it draws none."""
     x = np.random.default_rng(31).uniform(0.5, 2.0, (64, 64))
-    y = fetched(forward(x, SHARE))
+    call = runner.call(forward, (x, SHARE))
+    if not call.ok:  # it may drop whole channels of images
+        x = _images(x)
+        call = runner.call(forward, (x, SHARE))
+    y = fetched(call.value)
     if np.shape(y) != x.shape:
         return None
     kept = np.asarray(y) != 0
@@ -68,6 +77,7 @@ def observed(known: Spec, forward: Any) -> tuple[Spec, bool, list[str]] | None:
     def make(pairs):
         for name, (values, _), options in known.make(pairs):
             values = np.where(values == 0, 0.5, values)
+            values = _images(values) if values.ndim < x.ndim else values
             call = runner.call(forward, (values, options["p"]))
             if call.ok:  # it may take matrices only
                 yield name, (values, np.asarray(fetched(call.value)) != 0), options if own is None else {"p": own}

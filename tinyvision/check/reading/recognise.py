@@ -94,7 +94,7 @@ def _tried(known, driver, plain, most):
                 return _settled(candidate), True
             if candidate.summed and _backward_level(averaged := replace(candidate, spec=known, summed=False)) == RIGHT:
                 return averaged, False  # the sum as a loss, with the gradient of the mean
-            if known.name == "cross_entropy" and candidate.labels == "integers" and reached == RUNS:
+            if known.name == "cross_entropy" and candidate.labels == "integers" and reached in (RUNS, OPPOSED):
                 other = other or candidate
             if reached > level or (grown and reached == level):
                 right, level = candidate, reached

@@ -29,18 +29,8 @@ _CALLS = {
     "greater": ("less", "greater_equal"), "less": ("greater",), "rot90": ("transpose",),
 }  # fmt: skip
 _AXES = (0, 1, 2, 3, -1, (0, 1), (0, 2), (1, 2), (2, 3), (0, 2, 3), (1, 2, 3), None)
-_WRAPS = (
-    "-{0}",
-    "{0}.T",
-    "2 * {0}",
-    "{0} / 2",
-    "1 - {0}",
-    "1 / {0}",
-    "~{0}",
-    "{0}.sum(axis=0)",
-    "{0} ** 2",
-    "len({0})",
-)
+_WRAPS = ("-{0}", "{0}.T", "2 * {0}", "{0} / 2", "1 - {0}", "1 / {0}", "~{0}", "{0}.sum(axis=0)", "{0} ** 2",
+          "len({0})")  # fmt: skip
 _WRAPS_OF_NUMBERS = ("-{0}", "2 * {0}", "{0} // 2", "{0} ** 2", "1 - {0}")
 _REPEATED = 40  # variables of one kind that are tried in each other's place
 
@@ -108,7 +98,11 @@ def edits(written: Written, settled: frozenset = frozenset()) -> Iterator[Edit]:
         values = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Return)
         if isinstance(statement, values) and statement.value is not None:
             yield from _throughout(statement, written)
+        stored = {id(part) for target in _targets(statement) for part in ast.walk(target)}
         for parent, name, place in _expressions(statement, settled):
+            node = getattr(parent, name) if place is None else getattr(parent, name)[place]
+            if id(node) in stored and not isinstance(node, ast.Tuple):
+                continue  # of where something is stored, the order of the indices is tried
             for new in _changes(parent, name, place, statement, written):
                 yield Edit(statement, parent, name, place, new)
 
@@ -327,6 +321,9 @@ def _calls(node, written):
                 yield ast.Call(func=function, args=node.args, keywords=keywords)
     if node.args and name not in ("range", "len", "enumerate", "zip"):
         yield node.args[0]
+    if name == "reshape" and isinstance(function, ast.Attribute) and _dotted(function.value) in written.kinds:
+        turned = ast.Attribute(ast.Attribute(function.value, "T", ast.Load()), "reshape", ast.Load())
+        yield ast.Call(func=turned, args=node.args, keywords=node.keywords)
     if isinstance(function, ast.Attribute):
         yield function.value
     for i, j in itertools.combinations(range(min(len(node.args), 5)), 2):
@@ -434,6 +431,13 @@ def _fitting(statement, node, owner, kinds):
             yield name, ("{0} * {1}", "{0} / {1}")
         elif kind[0] == made[0]:
             yield name, ("{0} * {1}", "{0} // {1}", "{0} + {1}", "{0} - {1}")
+
+
+def _targets(statement):
+    """Where a statement stores what it computes; a loop's variables are none."""
+    if isinstance(statement, ast.Assign):
+        return statement.targets
+    return [statement.target] if isinstance(statement, (ast.AugAssign, ast.AnnAssign)) else []
 
 
 def _made(statement, kinds):

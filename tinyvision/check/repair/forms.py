@@ -36,7 +36,8 @@ def forms(written: Written, changes: Sequence[Edit]) -> Iterator[tuple[Edit, Cod
 
 
 def _together(written, pairs, holder, key, at):
-    choice = _choice([copy for _, copy in pairs], 0, at)
+    place = place_in_file(at)
+    choice = _choice([copy for _, copy in pairs], 0, ast.Name(FORM, ast.Load(), **place), place)
     usual = _exchanged(holder, key, choice)
     try:
         code = written.compiled()
@@ -98,6 +99,12 @@ def located(node: Any, at: Any) -> None:
         located(part, at)
 
 
+def place_in_file(at: Any) -> dict[str, int]:
+    """A statement's place in its file, for the nodes that are made beside it: to look for them later takes longer."""
+    return {"lineno": at.lineno, "col_offset": at.col_offset, "end_lineno": at.end_lineno,
+            "end_col_offset": at.end_col_offset}  # fmt: skip
+
+
 def parts_of(node: Any) -> list[Any]:
     """The nodes right below one, but for those that say no more than load or store: as of ast, and in half the time."""
     parts = []
@@ -110,13 +117,13 @@ def parts_of(node: Any) -> list[Any]:
     return parts
 
 
-def _choice(forms, first, at):
+def _choice(forms, first, name, place):
     """The forms of a statement, or of an expression, below the branches that lead to them."""
     if len(forms) == 1:
         return forms[0]
     middle = len(forms) // 2
-    test = ast.Compare(ast.Name(FORM, ast.Load()), [ast.Lt()], [ast.Constant(first + middle)])
-    low, high = _choice(forms[:middle], first, at), _choice(forms[middle:], first + middle, at)
-    choice = ast.If(test, [low], [high]) if isinstance(low, ast.stmt) else ast.IfExp(test, low, high)
-    located(choice, at)
-    return choice
+    test = ast.Compare(name, [ast.Lt()], [ast.Constant(first + middle, **place)], **place)
+    low, high = _choice(forms[:middle], first, name, place), _choice(forms[middle:], first + middle, name, place)
+    if isinstance(low, ast.stmt):
+        return ast.If(test, [low], [high], **place)
+    return ast.IfExp(test, low, high, **place)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .edits import Edit, place_of
-from .forms import changed, located, owners_of, parts_of
+from .forms import changed, located, owners_of, parts_of, place_in_file
 from .written import TURN, Written
 
 NOTE = "tinyvision_note"  # a global variable, for the time of one run
@@ -63,10 +63,10 @@ def _note(notes, written, changes, place, head, run):
     each change what it is to be compared with."""
     (block, index), known, against = place, _Known(), {}
     statement, owners = block[index], owners_of(block[index])
-    usual, truth = getattr(statement, head), head == "test"
+    usual, make = getattr(statement, head), _Tries(statement, head == "test")
     given = _given(usual, usual)
-    before = [] if given is None or not known.computes(given) else [_try(_GIVEN, given, truth)]
-    after = [_try(_WHOLE, ast.Name(_HELD, ast.Load()), truth)]
+    before = [] if given is None or not known.computes(given) else [make(_GIVEN, given)]
+    after = [make(_WHOLE, ast.Name(_HELD, ast.Load()))]
     for k, change in enumerate(changes):
         located(change.new, statement)
         around = change.owner is statement and change.field == head
@@ -74,16 +74,16 @@ def _note(notes, written, changes, place, head, run):
             new = change.new
         else:
             new = getattr(changed(change, block, owners), head, None) if id(change.owner) in owners else None
-        if not isinstance(new, ast.expr):
-            continue
+        if not isinstance(new, ast.expr) or (new is usual and not around):
+            continue  # what it computes is stored elsewhere
         if known.computes(new):
-            before.append(_try(k, new, truth))
+            before.append(make(k, new))
             against[k] = _WHOLE
         elif around and (held := _holding(new, usual)) is not new and known.computes(held):
-            after.append(_try(k, held, truth))
+            after.append(make(k, held))
             against[k] = _WHOLE
         elif (given := _given(new, usual)) is not None and known.computes(given):
-            before.append(_try(k, given, truth))
+            before.append(make(k, given))
             against[k] = _GIVEN
     noted = ast.Name(_NOTED, ast.Load())
     block[index : index + 1] = noting = [
@@ -155,12 +155,22 @@ class _Notes:
         return self.asked <= self.often + 1
 
 
-def _try(k, value, truth):
-    """try: note(k, value); except: note(k); of a condition whether it holds."""
-    value = ast.UnaryOp(ast.Not(), value) if truth else value
-    calls = [ast.Call(ast.Name(NOTE, ast.Load()), [ast.Constant(k), *more], []) for more in ([value], [])]
-    body, handled = ([ast.Expr(call)] for call in calls)
-    return ast.Try(body=body, handlers=[ast.ExceptHandler(None, None, handled)], orelse=[], finalbody=[])
+class _Tries:
+    """Makes `try: note(k, value)`, `except: note(k)` at the place of a statement; of a condition whether it holds."""
+
+    def __init__(self, statement: ast.stmt, truth: bool) -> None:
+        self.at, self.truth, self.place = statement, truth, place_in_file(statement)
+        self.note = ast.Name(NOTE, ast.Load(), **self.place)
+
+    def __call__(self, k: int, value: ast.expr) -> ast.Try:
+        value = ast.UnaryOp(ast.Not(), value, **self.place) if self.truth else value
+        located(value, self.at)
+        number = ast.copy_location(ast.Constant(k), self.at)
+        handler = ast.ExceptHandler(None, None, [self._call([number])], **self.place)
+        return ast.Try(body=[self._call([number, value])], handlers=[handler], orelse=[], finalbody=[], **self.place)
+
+    def _call(self, given: list[ast.expr]) -> ast.stmt:
+        return ast.Expr(ast.Call(self.note, given, [], **self.place), **self.place)
 
 
 class _Known:
