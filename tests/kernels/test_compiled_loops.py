@@ -548,6 +548,7 @@ def test_threads_change_only_last_bits(count, rng, machine_code, monkeypatch):
         ("mish", [np.zeros((4, 6), np.float32)[:, ::2]], {}),
         ("hardtanh", [np.zeros(3, np.float32)], {"min_val": 1, "max_val": 0}),
         ("clamp", [np.zeros(3, np.float32)], {"low": np.zeros(3, np.float32)}),
+        ("clamp", [np.zeros(3, np.float32)], {"high": np.nan}),
         ("conv_transpose2d", [small(np.zeros((2, 32, 5, 6))), small(np.zeros((32, 4, 2, 2)))], {"groups": 2}),
         ("conv_transpose2d", [small(np.zeros((2, 32, 5, 6))), small(np.zeros((32, 4, 2, 2)))], {"output_padding": 1}),
         ("conv_transpose2d", [small(np.zeros((2, 32, 1, 6))), small(np.zeros((32, 4, 2, 2)))], {"padding": 1}),

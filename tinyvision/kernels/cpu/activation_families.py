@@ -232,7 +232,7 @@ DROP_INS = (
         activation_piecewise,
         "clamp",
         lambda low=-np.inf, high=np.inf: (CLAMP, low, high),
-        lambda low=0, high=0: is_number(low) and is_number(high),
+        lambda low=0, high=0: is_number(low) and is_number(high) and low == low and high == high,  # nan makes all nan
     ),
     _pair(activation_piecewise, "threshold", lambda threshold, value: (THRESHOLD, threshold, value)),
 )
