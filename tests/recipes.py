@@ -194,8 +194,9 @@ def halves(w, i, j, r):
         return (first(w.x) * h.grad).sum()
 
     def recomputed():
-        """It goes back at once: what came in between, a hook or another weight, is undefined in a recomputation."""
-        y = t.utils.checkpoint.checkpoint(model, w.x.clone().requires_grad_(), use_reentrant=False)
+        """It goes back at once: what came in between, a hook or another weight, is undefined in a recomputation. And
+        without the batch-norm, whose running statistics PyTorch's recomputation moves a second time."""
+        y = t.utils.checkpoint.checkpoint(last, first(w.x).detach().requires_grad_(), use_reentrant=False)
         y.pow(2).mean().backward()
         return model(w.x)
 

@@ -1,6 +1,7 @@
 """Parts of a network whose values other engines compute again for the backward, to save memory.
 
-Nothing is computed again here: every value is kept, so results are the same, sooner and with more memory."""
+Nothing is computed again here: every value is kept, so results are the same, sooner and with more memory. One thing
+differs: a batch-norm in training sees its batch once. PyTorch's, computed again, moves its running statistics twice."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
