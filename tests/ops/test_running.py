@@ -88,3 +88,10 @@ def test_two_zeros_beside_what_is_infinite():
         x = np.array(x)
         compare("prod", lambda x: x.prod(), [x])
         compare("prod", lambda x: x.prod(0), [x], {"axis": 0})
+
+
+def test_a_sum_of_negative_zeros_is_zero():
+    x = np.array([-0.0, -0.0, 1.0, -1.0])
+    for given in (x[:1], x):
+        ours, theirs = ops.cumsum_forward(given, 0)[0], torch.cumsum(torch.tensor(given), 0).numpy()
+        np.testing.assert_array_equal(np.signbit(ours), np.signbit(theirs))

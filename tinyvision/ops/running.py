@@ -24,7 +24,8 @@ def cumsum_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients:
 
 def _running_sum(x, axis):
     with np.errstate(all="ignore"):
-        return np.cumsum(x, axis=axis, dtype=np.float64).astype(x.dtype)
+        sums = np.cumsum(x, axis=axis, dtype=np.float64) + 0.0  # a sum begins with 0, so -0.0 alone is 0.0
+        return sums.astype(x.dtype)
 
 
 def _from_the_end(x, axis):
