@@ -91,7 +91,7 @@ def test_two_zeros_beside_what_is_infinite():
 
 
 def test_a_sum_of_negative_zeros_is_zero():
-    x = np.array([-0.0, -0.0, 1.0, -1.0])
-    for given in (x[:1], x):
-        ours, theirs = ops.cumsum_forward(given, 0)[0], torch.cumsum(torch.tensor(given), 0).numpy()
+    zeros = np.array([-0.0, -0.0, 1.0, -1.0])
+    for x in (zeros[:1], zeros):
+        ours, theirs = ops.cumsum_forward(x, 0)[0], torch.cumsum(torch.tensor(x), 0).numpy()
         np.testing.assert_array_equal(np.signbit(ours), np.signbit(theirs))
