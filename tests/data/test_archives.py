@@ -64,6 +64,35 @@ def test_what_is_no_archive_or_reaches_out_of_its_folder(files):
         here.extract_archive(files / "nowhere.zip")
 
 
+def spoil(path, at):
+    whole = bytearray(path.read_bytes())
+    whole[at] ^= 0xFF
+    path.write_bytes(whole)
+
+
+def test_a_broken_archive_is_named_and_leaves_no_half_a_file(files):
+    noise = np.random.default_rng(0).integers(0, 9, 9999, np.uint8).tobytes()
+    with gzip.open(files / "digits.gz", "wb") as file:
+        file.write(noise)
+    spoil(files / "digits.gz", 999)
+    with zipfile.ZipFile(files / "x.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("noise", noise)
+    spoil(files / "x.zip", 999)
+    with zipfile.ZipFile(files / "locked.zip", "w") as archive:
+        archive.writestr("a", b"a")
+    for at in (6, (files / "locked.zip").read_bytes().index(b"PK\x01\x02") + 8):  # the bit that says: with a password
+        whole = bytearray((files / "locked.zip").read_bytes())
+        whole[at] |= 1
+        (files / "locked.zip").write_bytes(whole)
+    with tarfile.open(files / "x.tar.xz", "w:xz") as archive:
+        archive.add(files / "photos" / "a.png", "a.png")
+    spoil(files / "x.tar.xz", 60)
+    for name in ("digits.gz", "x.zip", "locked.zip", "x.tar.xz"):
+        with pytest.raises(DataError, match=f"{name} cannot be unpacked"):
+            here.extract_archive(files / name)
+    assert not (files / "digits").exists()
+
+
 def test_a_file_that_is_there_is_used_and_no_other_is_fetched(files, capsys):
     md5 = here.calculate_md5(files / "x.zip")
     here.download_and_extract_archive("https://nowhere.invalid/x.zip", files, files / "out", md5=md5)

@@ -135,7 +135,9 @@ def _watchdog(spent):
         pause = spent.seconds
         while not done.wait(pause):
             with gate:
-                if not done.is_set() and spent.left <= 0:
+                if done.is_set():  # the caller may have ended, and its clock with it
+                    return
+                if spent.left <= 0:
                     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(caller), ctypes.py_object(_CutOff))
                 pause = max(spent.left, _AGAIN)
 

@@ -6,19 +6,33 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import lzma
 import os
 import shutil
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ..atomic import atomic_write
 from ..errors import DataError, DownloadError, FileError, OptionError
 from ..folders import user_path
 from ..printable import printable
 
 Place = str | os.PathLike[str]
+
+# RuntimeError and NotImplementedError: a zip file with a password, or packed by a method that Python lacks.
+_BROKEN = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    gzip.BadGzipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    RuntimeError,
+)
 
 
 def calculate_md5(fpath: Place, chunk_size: int = 1 << 20) -> str:
@@ -68,7 +82,7 @@ def extract_archive(from_path: Place, to_path: Place | None = None, remove_finis
     try:
         if path.suffix == ".gz" and not path.name.endswith(".tar.gz"):
             into = path.with_suffix("") if to_path is None else into
-            with gzip.open(path, "rb") as source, open(into, "wb") as target:
+            with gzip.open(path, "rb") as source, atomic_write(into) as target:
                 shutil.copyfileobj(source, target)
         elif zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
@@ -80,7 +94,7 @@ def extract_archive(from_path: Place, to_path: Place | None = None, remove_finis
                     archive.extract(member, into, filter="data")
         if remove_finished:
             path.unlink()
-    except (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, EOFError) as error:
+    except _BROKEN as error:
         raise DataError(f"extract_archive: {printable(path)} cannot be unpacked: {printable(error)}") from None
     except OSError as error:
         raise FileError(f"extract_archive: {printable(path)}: {error.strerror or error}") from None

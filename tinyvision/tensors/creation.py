@@ -396,12 +396,12 @@ def randint(
     return placed(numbers.astype(as_dtype(dtype)), device, requires_grad)
 
 
-@memory_errors_explained("cpu")
 def get_rng_state() -> Tensor:
     """All there is to know about the numbers that the generator in force will give, as bytes for `set_rng_state`."""
     return Tensor.of(random.get_rng_state())
 
 
+@memory_errors_explained("cpu")
 def randperm(n: int, *, generator: Generator | None = None, dtype: DType = np.int64, device: Place = None) -> Tensor:
     """The integers 0 ... n - 1 in random order (int64). Raises OptionError."""
     if not is_integer(n) or n < 0:
