@@ -11,16 +11,8 @@ from ..nn.module import Module
 from .keras_export import export_keras
 from .onnx_export import export_onnx
 
-_OTHERS = (
-    ".tflite",
-    ".h5",
-    ".hdf5",
-    ".pb",
-    ".pt",
-    ".pth",
-    ".mlmodel",
-    ".safetensors",
-)  # of other kinds, by their names
+# Files of other kinds, by their names.
+_OTHERS = (".tflite", ".h5", ".hdf5", ".pb", ".pt", ".pth", ".mlmodel", ".safetensors")
 
 
 def export(

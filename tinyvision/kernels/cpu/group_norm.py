@@ -11,7 +11,7 @@ from ...ops.checks import is_integer
 from ...types import Array, Gradients, Needs
 from .. import DropIn
 from .compiled import loop
-from .lines import done_in_parts, first, last, sums_in_parts, worth_turning
+from .lines import channels_are_last, done_in_parts, first, last, sums_in_parts
 from .norm import NO_TOP, applied, gradient_sums, moments, normalized
 
 
@@ -120,8 +120,8 @@ def _by_images(x):
 
 
 def _applies(x, weight=None, bias=None, groups=1, eps=1e-5):
-    """Whether x is (N, C, ...) in an order that is worth it, in whole groups, and a vector is (C,)."""
-    if not worth_turning(x) or x.size < 1 or not is_integer(groups) or groups < 1 or x.shape[1] % groups:
+    """Whether x is (N, C, ...) with the channels last in memory, in whole groups, and a vector is (C,)."""
+    if not channels_are_last(x) or x.size < 1 or not is_integer(groups) or groups < 1 or x.shape[1] % groups:
         return False
     return all(v is None or tuple(v.shape) == (x.shape[1],) for v in (weight, bias))
 

@@ -11,7 +11,7 @@ from ...types import Array, Gradients, Needs
 from .. import DropIn
 from .activation import exp_of_less
 from .compiled import loop, part
-from .lines import done_in_parts, first, last, matrix, worth_turning
+from .lines import channels_are_last, done_in_parts, first, last, matrix
 
 
 @part
@@ -124,7 +124,7 @@ def _applies(logits, labels, weight=None, ignore_index=-100, label_smoothing=0.0
     if weight is not None or reduction not in ("mean", "sum", "none"):
         return False
     numbers = is_number(label_smoothing) and 0 <= label_smoothing <= 1 and is_integer(ignore_index)
-    return bool(numbers and abs(ignore_index) < 2**63 and logits.size > 0 and worth_turning(logits))
+    return bool(numbers and abs(ignore_index) < 2**63 and logits.size > 0 and channels_are_last(logits))
 
 
 DROP_INS = (
