@@ -33,6 +33,7 @@ MODULES = (
     "norm",
     "group_norm",
     "layer_norm",
+    "pointwise",
     "winograd",
     "depthwise",
     "grouped",

@@ -26,7 +26,8 @@ from .activation import curved
 from .channels import column_sums
 from .columns import outweighed
 from .compiled import loop, part
-from .lines import NO_VECTOR, done_in_parts, hands, shared_out
+from .lines import NO_VECTOR, PIECES, done_in_parts, hands, shared_out
+from .pointwise import in_long_lines
 from .registers import (
     LANES,
     ROWS,
@@ -314,13 +315,18 @@ def _correlate(x, weight, y, sliding, scale=None, shift=None, skip=None, activat
 def _fill(x, packed, y, sliding, size, where, scale=None, shift=None, skip=None, activation=0):
     """The pixels of y (N, ..., ..., O) that are `where` says: from which row and column on, and every how many; their
     number is `size` (rows, columns)."""
-    N, (OH, OW), count = len(y), size, len(packed)
+    skip, count = NO_VECTOR if skip is None else skip.reshape(-1), len(packed)
+    workers = hands(len(y) * math.prod(size) * packed.size)
+    by_kernels = kernels_outweigh(packed, x) and workers == threads.get_num_threads()
+    if sliding == Sliding() and packed.shape[1:3] == (1, 1) and size == x.shape[1:3] == y.shape[1:3]:
+        most, least = COPY_BYTES // (4 * x.shape[3]), 1 if by_kernels or workers == 1 else PIECES * workers
+        x, y = in_long_lines(x, y, most, least)
+        size = y.shape[1:3]
+    N, (OH, OW) = len(y), size
     finish, curve = by_blocks(y, count, scale, shift, activation)
-    skip = NO_VECTOR if skip is None else skip.reshape(-1)
-    workers = hands(N * OH * OW * packed.size)
     pieces = [(*some, 0, count) for some in shared_out(N * OH, workers)]
     numbers = _as_it_is(x, sliding, packed.shape[1:3], size, OW >= RUN)
-    if kernels_outweigh(packed, x) and workers == threads.get_num_threads():
+    if by_kernels:
         pieces = [(0, N * OH, block, block + 1) for block in range(count)]  # the kernels are read once
         if not numbers.size:
             x, sliding = _padded(x, sliding, packed.shape, size), sliding._replace(padding=(0, 0))

@@ -84,11 +84,16 @@ def walked(dy: Array, weight: Array, dx: Array, begin: int, end: int) -> None:
 
 def linear_forward(x: Array, weight: Array, bias: Array | None = None) -> tuple[Array, Any]:
     """As `ops.linear_forward`."""
-    rows, (O, I) = x.reshape(-1, x.shape[-1]), weight.shape
+    rows, O = x.reshape(-1, x.shape[-1]), len(weight)
     y = np.empty((len(rows), O), np.float32)
-    vector = NO_BIAS if bias is None else np.ascontiguousarray(bias)
-    _shared_out(answered, math.ceil(O / RUN), len(rows) * O * I, rows, weight, vector, y)
+    answer(rows, weight, bias, y)
     return y.reshape(*x.shape[:-1], O), (x, weight, bias is not None)
+
+
+def answer(rows: Array, weight: Array, bias: Array | None, y: Array) -> None:
+    """y (N, O) = rows (N, I) weightᵀ + bias."""
+    vector = NO_BIAS if bias is None else np.ascontiguousarray(bias)
+    _shared_out(answered, math.ceil(len(weight) / RUN), len(rows) * weight.size, rows, weight, vector, y)
 
 
 def linear_backward(dy: Array, cache: Any, needs: Needs = (True, True, True)) -> Gradients:
@@ -96,20 +101,32 @@ def linear_backward(dy: Array, cache: Any, needs: Needs = (True, True, True)) ->
     x, weight, has_bias = cache
     (O, I), rows, dx, dweight = weight.shape, x.reshape(-1, x.shape[-1]), None, None
     drows = np.ascontiguousarray(dy, np.float32).reshape(-1, O)
-    count, work = math.ceil(I / WIDTH), len(rows) * O * I
     if needs[0]:
         dx = np.empty((len(rows), I), np.float32)
-        if len(rows) < RUN:
-            _shared_out(walked, count, work, drows, weight, dx)
-        else:
-            _shared_out(multiplied, count, work, drows.reshape(-1), O, 1, weight, dx)
+        image_gradient(drows, weight, dx)
         dx = dx.reshape(x.shape)
     if needs[1]:
-        dweight = np.empty((O, I), np.float32)
-        _shared_out(multiplied, count, work, drows.reshape(-1), 1, O, rows, dweight)
+        dweight = weight_gradient(rows, drows)
     if not has_bias:
         return dx, dweight
     return dx, dweight, column_sums(drows) if needs[2] else None
+
+
+def image_gradient(drows: Array, weight: Array, dx: Array) -> None:
+    """dx (N, I) = drows (N, O) weight."""
+    count, work, (O, I) = len(drows), len(drows) * weight.size, weight.shape
+    if count < RUN:
+        _shared_out(walked, math.ceil(I / WIDTH), work, drows, weight, dx)
+    else:
+        _shared_out(multiplied, math.ceil(I / WIDTH), work, drows.reshape(-1), O, 1, weight, dx)
+
+
+def weight_gradient(rows: Array, drows: Array) -> Array:
+    """drowsᵀ rows: rows (N, I), drows (N, O)  ->  dweight (O, I)"""
+    (N, I), O = rows.shape, drows.shape[1]
+    dweight = np.empty((O, I), np.float32)
+    _shared_out(multiplied, math.ceil(I / WIDTH), N * O * I, drows.reshape(-1), 1, O, rows, dweight)
+    return dweight
 
 
 def _shared_out(work: Loop, count: int, products: int, *arguments: Any) -> None:
@@ -125,9 +142,13 @@ def _applies(x, weight, bias=None):
         return False
     if bias is not None and tuple(bias.shape) != weight.shape[:1]:
         return False
-    N, (O, I) = math.prod(x.shape[:-1]), weight.shape
-    fits = 1 <= N <= MANY_ROWS and O >= RUN and I >= WIDTH
-    return bool(fits and x.flags.c_contiguous and weight.flags.c_contiguous)
+    few = 1 <= math.prod(x.shape[:-1]) <= MANY_ROWS
+    return bool(few and fits(*weight.shape) and x.flags.c_contiguous and weight.flags.c_contiguous)
+
+
+def fits(outputs: int, inputs: int) -> bool:
+    """Whether a weight (outputs, inputs) has the runs and blocks of which the loops take the last back."""
+    return outputs >= RUN and inputs >= WIDTH
 
 
 DROP_INS = (
