@@ -27,7 +27,7 @@ NOWHERE = {
     "_six": "instead: math.inf",
     "utils.benchmark": "timeit",
     "torchvision.io.image": "PILToTensor",  # the room's own reason
-    "torchvision.datasets.voc": "no reader",
+    "torchvision.datasets.coco": "no reader",
     "torchvision.models.detection": "CentreDetector",
     "torchvision.models.vision_transformer": "convolutional",
     "torchvision.tv_tensors": "pictures alone",

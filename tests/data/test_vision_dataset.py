@@ -3,12 +3,10 @@
 import copy
 import gzip
 import hashlib
-import http.server
 import pickle
 import subprocess
 import sys
 import tarfile
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -193,27 +191,6 @@ def test_noise_has_torchvision_s_form():
     other = np.concatenate([np.asarray(tv.datasets.FakeData(40, (3, 20, 20))[i][0]).ravel() for i in range(40)])
     counts, its = (np.histogram(x, 8, (0, 256))[0] / x.size for x in (levels, other))
     np.testing.assert_allclose(counts, its, atol=0.01)  # four standard deviations of a difference are 0.0085
-
-
-@pytest.fixture
-def server(tmp_path):
-    """(address of a web server that hands out tmp_path/served, that folder, list of the paths asked for)."""
-    served, asked = tmp_path / "served", []
-    served.mkdir()
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def __init__(self, *args):
-            super().__init__(*args, directory=str(served))
-
-        def log_message(self, *_):
-            asked.append(self.path)
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        thread = threading.Thread(target=running.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{running.server_port}/", served, asked
-        running.shutdown()
-        thread.join()
 
 
 def test_idx_files_are_downloaded_once_and_checked(server, tmp_path, monkeypatch):

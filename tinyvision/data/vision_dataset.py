@@ -140,8 +140,13 @@ class MNIST(_Pictures):
     ) -> None:
         super().__init__(root, transform=transform, target_transform=target_transform)
         self.train, self.classes = train, list(self.classes)
-        read = self.arrays(self.raw_folder, train, download=download)
-        self.data, self.targets = Tensor.of(read.images[..., 0]), Tensor.of(read.labels)
+        images, labels = self._read(download)
+        self.data, self.targets = Tensor.of(images), Tensor.of(labels)
+
+    def _read(self, download: bool) -> tuple[np.ndarray, np.ndarray]:
+        """(images uint8 (N, H, W), labels int64 (N,)) of `raw_folder`."""
+        read = self.arrays(self.raw_folder, self.train, download=download)
+        return read.images[..., 0], read.labels
 
     @property
     def train_data(self) -> Tensor:
@@ -363,11 +368,18 @@ def is_image_file(filename: str) -> bool:
 
 def default_loader(path: str | os.PathLike[str]) -> Any:
     """The picture in a file as a Pillow image of mode RGB. Raises DataError, which names the file."""
+    return open_picture(path, "RGB")
+
+
+def open_picture(path: str | os.PathLike[str], mode: str | None = None) -> Any:
+    """The picture in a file as a Pillow image, converted to a mode or as it is. Raises DataError."""
     from PIL import Image
 
     Image.init()  # or only the kinds are known that the first picture needed
     try:
         with Path(path).open("rb") as file:
-            return Image.open(file, formats=[f for f in FORMATS if f in Image.OPEN] or None).convert("RGB")
+            image = Image.open(file, formats=[f for f in FORMATS if f in Image.OPEN] or None)
+            image.load()
+            return image if mode is None else image.convert(mode)
     except Exception as error:  # Pillow's plug-ins raise almost any type when a file is damaged
         raise DataError(f"{printable(path)}: cannot be read as a picture: {type(error).__name__}") from error

@@ -7,15 +7,15 @@ from typing import Any
 from ..errors import OptionError
 from ..ops.checks import check_positive
 from .optimizer import Optimizer
-from .schedule import LRScheduler, check_optimizer, number
+from .schedule import LRScheduler, check_optimizer, length, number
 
 
 class CosineAnnealingLR(LRScheduler):
     """lr falls along half a cosine to eta_min within T_max steps, and rises again (Loshchilov and Hutter, "SGDR", 2017,
     without restarts)."""
 
-    def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1) -> None:
-        check_positive("CosineAnnealingLR", T_max=T_max)
+    def __init__(self, optimizer: Optimizer, T_max: float, eta_min: float = 0.0, last_epoch: int = -1) -> None:
+        length("CosineAnnealingLR", T_max=T_max)
         number("CosineAnnealingLR", eta_min=eta_min)
         self.T_max, self.eta_min = T_max, eta_min
         super().__init__(optimizer, last_epoch)
@@ -96,8 +96,8 @@ class CyclicLR(LRScheduler):
         optimizer: Optimizer,
         base_lr: float | Sequence[float],
         max_lr: float | Sequence[float],
-        step_size_up: int = 2000,
-        step_size_down: int | None = None,
+        step_size_up: float = 2000,
+        step_size_down: float | None = None,
         mode: str = "triangular",
         gamma: float = 1.0,
         scale_fn: Callable[[float], float] | None = None,
@@ -108,7 +108,7 @@ class CyclicLR(LRScheduler):
         last_epoch: int = -1,
     ) -> None:
         check_optimizer("CyclicLR", optimizer)
-        check_positive("CyclicLR", step_size_up=step_size_up, step_size_down=step_size_down or 1)
+        length("CyclicLR", step_size_up=step_size_up, step_size_down=step_size_down or 1)
         number("CyclicLR", gamma=gamma)
         if mode not in ("triangular", "triangular2", "exp_range") or scale_mode not in ("cycle", "iterations"):
             raise OptionError(

@@ -5,16 +5,16 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..errors import OptionError
-from ..ops.checks import check_positive, is_integer
+from ..ops.checks import is_number
 from .optimizer import Optimizer
-from .schedule import LRScheduler, check_optimizer, number
+from .schedule import LRScheduler, check_optimizer, length, number
 
 
 class StepLR(LRScheduler):
     """lr times gamma after every `step_size` steps."""
 
-    def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1) -> None:
-        check_positive("StepLR", step_size=step_size)
+    def __init__(self, optimizer: Optimizer, step_size: float, gamma: float = 0.1, last_epoch: int = -1) -> None:
+        length("StepLR", step_size=step_size)
         number("StepLR", gamma=gamma)
         self.step_size, self.gamma = step_size, gamma
         super().__init__(optimizer, last_epoch)
@@ -29,12 +29,12 @@ class StepLR(LRScheduler):
 
 
 class MultiStepLR(LRScheduler):
-    """lr times gamma at each of the `milestones`."""
+    """lr times gamma at each of the `milestones`; one that is no whole number is no step (0.5 * 3 epochs)."""
 
     def __init__(
-        self, optimizer: Optimizer, milestones: Sequence[int], gamma: float = 0.1, last_epoch: int = -1
+        self, optimizer: Optimizer, milestones: Sequence[float], gamma: float = 0.1, last_epoch: int = -1
     ) -> None:
-        if not isinstance(milestones, (list, tuple)) or not all(is_integer(m) and m >= 0 for m in milestones):
+        if not isinstance(milestones, (list, tuple)) or not all(is_number(m) and m >= 0 for m in milestones):
             raise OptionError(f"MultiStepLR: milestones must be a list of step numbers, got {milestones!r}")
         number("MultiStepLR", gamma=gamma)
         self.milestones, self.gamma = Counter(milestones), gamma
@@ -125,8 +125,8 @@ class LinearLR(LRScheduler):
 class PolynomialLR(LRScheduler):
     """lr times (1 - step / total_iters) ** power, 0 from total_iters on."""
 
-    def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1) -> None:
-        check_positive("PolynomialLR", total_iters=total_iters)
+    def __init__(self, optimizer: Optimizer, total_iters: float = 5, power: float = 1.0, last_epoch: int = -1) -> None:
+        length("PolynomialLR", total_iters=total_iters)
         number("PolynomialLR", power=power)
         self.total_iters, self.power = total_iters, power
         super().__init__(optimizer, last_epoch)

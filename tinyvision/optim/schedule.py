@@ -151,3 +151,12 @@ def number(schedule: str, **values: Any) -> None:
     for name, value in values.items():
         if not is_number(value) or not math.isfinite(value):
             raise OptionError(f"{schedule}: {name} must be a number, got {value!r}")
+
+
+def length(schedule: str, **values: Any) -> None:
+    """Raise OptionError for what is no number of steps above 0. A fraction may be one: scripts write `float(epochs)`
+    and `0.5 * epochs`."""
+    number(schedule, **values)
+    for name, value in values.items():
+        if value <= 0:
+            raise OptionError(f"{schedule}: {name} must be a number of steps above 0, got {value!r}")
