@@ -113,6 +113,21 @@ def test_subsets():
         with pytest.raises(DataError, match=reason):
             Subset(data, indices)
     assert len(Subset(data, [])) == 0
+    assert Subset(data, []).labels.shape == (0,)
+
+
+def test_indices_are_those_that_were_given():
+    """Scripts add the lists of two parts to each other, which arrays would do number by number."""
+    torch = pytest.importorskip("torch")
+    data = ArrayDataset(IMAGES, LABELS)
+    for indices in ([4, 0], range(3), (2, 1), np.array([1, 2])):
+        theirs = torch.utils.data.Subset(list(range(30)), indices)
+        assert Subset(data, indices).indices is indices is theirs.indices
+    one, other = random_split(data, [20, 10])
+    parts = torch.utils.data.random_split(list(range(30)), [20, 10])
+    assert [type(part.indices) for part in (one, other)] == [type(part.indices) for part in parts]
+    assert sorted(one.indices + other.indices) == list(range(30))
+    assert {type(i) for i in one.indices} == {int}
 
 
 def test_split_is_stratified_disjoint_and_repeatable():

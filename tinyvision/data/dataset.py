@@ -158,7 +158,7 @@ class TensorDataset(Dataset):
 
 
 class Subset(Dataset):
-    """The items of `dataset` at `indices`, in that order.
+    """The items of `dataset` at `indices`, in that order; what is given as indices, list or array, is kept as it is.
 
     `transform`, if given, is called after the dataset's own, so that the parts of a split can differ in
     theirs. Raises DataError for indices outside of the dataset."""
@@ -170,8 +170,7 @@ class Subset(Dataset):
         bad = (array < -len(dataset)) | (array >= len(dataset))
         if bad.any():
             raise DataError(f"Subset: index {array[bad][0]} is outside of the dataset's {len(dataset)} items")
-        self.dataset = dataset
-        self.indices = array.astype(np.int64) % max(len(dataset), 1)
+        self.dataset, self.indices = dataset, indices
         self.classes = getattr(dataset, "classes", [])
         self.transform = transform
 
@@ -184,7 +183,7 @@ class Subset(Dataset):
     @property
     def labels(self) -> np.ndarray:
         """Labels (K,) of the items, in order."""
-        return labels_of(self.dataset)[np.asarray(self.indices)]
+        return labels_of(self.dataset)[np.asarray(self.indices, np.int64)]
 
     @property
     def can_batch(self) -> bool:
@@ -194,8 +193,8 @@ class Subset(Dataset):
 
     def batch(self, indices: Any) -> Any:
         """What the dataset's own `batch` gives for all `indices` (B,) at once."""
-        rows = np.asarray(self.indices)  # a list, if one was put in its place
-        return self._transformed(self.dataset.batch(rows[indices]))
+        rows = np.array([self.indices[i] for i in np.asarray(indices).tolist()], np.int64)  # of a list, as it may be
+        return self._transformed(self.dataset.batch(rows))
 
     def _transformed(self, item):
         if self.transform is None:
@@ -252,7 +251,7 @@ def random_split(
         raise OptionError(f"random_split: {wanted}; got {lengths!r}")
     rng = numpy_generator(generator) if seed is None else random.stream(seed, "split")
     order, ends = rng.permutation(count), np.cumsum([0, *sizes])
-    return [Subset(dataset, order[a:b]) for a, b in pairwise(ends)]
+    return [Subset(dataset, order[a:b].tolist()) for a, b in pairwise(ends)]  # lists, which scripts add to each other
 
 
 def labels_of(dataset: Any) -> np.ndarray:

@@ -90,7 +90,7 @@ def unreadable(dataset: Any, counted: Callable[[int], None], threads: int = 1) -
     last call."""
     indices = np.arange(len(dataset))
     while isinstance(dataset, Subset):
-        dataset, indices = dataset.dataset, dataset.indices[indices]
+        dataset, indices = dataset.dataset, np.asarray(dataset.indices, np.int64)[indices]
     errors: list[DataError] = []
 
     def problem(index: int) -> DataError | None:
