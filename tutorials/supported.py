@@ -8,6 +8,7 @@ from pathlib import Path
 import tinyvision
 from tinyvision.missing import MissingName
 from tinyvision.missing.reasons import INNER, UNBUILT, instead, reason
+from tinyvision.nn.absent import is_absent
 
 PAGE = Path(__file__).with_name("SUPPORTED.md")
 ROOMS = (
@@ -58,7 +59,7 @@ def _sorted_out(room):
     """(names that are here, {why: names that are not}) of one room."""
     theirs, ours = _find(room, room.partition(".")[0]), _find(room, "tinyvision")
     names = [n for n in sorted(dir(theirs)) if not n.startswith("_") and not _foreign(getattr(theirs, n, None))]
-    here = [n for n in names if hasattr(ours, n)]
+    here = [n for n in names if hasattr(ours, n) and not is_absent(getattr(ours, n))]
     absent = defaultdict(list)
     for name in names:
         if name not in here:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from ..missing import missing
 from ..places import stand_for
-from . import clip, containers, layers, losses
+from . import absent, clip, containers, layers, losses
 from . import functional as functional
 from . import init as init
 from . import modules as modules
@@ -25,4 +25,7 @@ stand_for(__name__, "parameter")
 if not TYPE_CHECKING:  # type checkers, which do not compute a list, take every name from the lines above
     __all__ = [*layers.__all__, *losses.__all__, *containers.__all__, *clip.__all__, "Buffer", "DataParallel", "Module",
                "Parameter", "SyncBatchNorm", "functional", "init", "modules", "summary", "utils"]  # fmt: skip
-    __getattr__ = missing("torch.nn", __all__)
+    _ask = missing("torch.nn", __all__)
+
+    def __getattr__(name):
+        return absent.absent(name) if name in absent.NAMES else _ask(name)
