@@ -1,12 +1,13 @@
 """PyTorch's `torch.autograd`: gradients asked for by name, functions with a backward of one's own, old spellings.
 
-Gradients of gradients are not recorded: `create_graph=True` is refused.
+With `create_graph=True` the gradients are tensors with a history: a gradient penalty, an inner loop that learns, a
+Hessian's product with a vector are gone back through like anything else (see `tensors.second_order`).
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,10 +25,10 @@ from .grad_mode import (
 )
 from .missing import missing
 from .places import hand_on, stand_for
-from .sharing import EVERYTHING, Watch
-from .tape import NOTHING, Record, differentiable
+from .tape import Record, differentiable
 from .tape import backward as _backward
-from .tensors.history import NO_GRADIENT_OF_A_GRADIENT
+from .tensors import second_order
+from .tensors.functions_of_ones_own import Function, once_differentiable
 from .tensors.inputs import tensor_input
 from .tensors.tensor import Tensor
 from .walks import tell_ready
@@ -62,11 +63,6 @@ def _several(value):
     return list(value) if isinstance(value, Iterable) and not hasattr(value, "shape") else [value]
 
 
-def _refuse_create_graph(what, create_graph):
-    if create_graph:
-        raise GraphError(NO_GRADIENT_OF_A_GRADIENT.format(what))
-
-
 def backward(
     tensors: Any,
     grad_tensors: Any = None,
@@ -77,8 +73,8 @@ def backward(
 ) -> None:
     """Fill `.grad` of the leaves behind one or several tensors; `grad_tensors` start them where they are no numbers.
 
-    With `inputs`, only theirs. grad_variables is the old name of grad_tensors. Raises GraphError, ShapeError."""
-    _refuse_create_graph("backward", create_graph)
+    With `inputs`, only theirs; with `create_graph`, gradients have a history. grad_variables is the old name of
+    grad_tensors. Raises GraphError, ShapeError."""
     if grad_variables is not None:
         warnings.warn("backward: grad_variables is the old name of grad_tensors", FutureWarning, stacklevel=2)
         grad_tensors = grad_variables
@@ -86,13 +82,19 @@ def backward(
     given = [None] * len(tensors) if grad_tensors is None else _several(grad_tensors)
     if len(given) != len(tensors):
         raise ShapeError(f"backward: {len(given)} gradients are given for {len(tensors)} tensors")
+    if inputs is None and create_graph:
+        second_order.backward(list(zip(tensors, given, strict=True)), retain_graph is None or bool(retain_graph))
+        return
     if inputs is None:
         _joined(tensors, given).backward(retain_graph=bool(retain_graph))
         return
     inputs = _several(inputs)
-    for x, gradient in zip(inputs, grad(tensors, inputs, given, retain_graph), strict=True):
+    for x, gradient in zip(inputs, grad(tensors, inputs, given, retain_graph, create_graph), strict=True):
         if x.grad is None:
             x.grad = gradient
+        elif create_graph:
+            with enable_grad():
+                x.grad = x.grad + gradient
         else:
             with no_grad():
                 x.grad += gradient
@@ -145,8 +147,8 @@ def grad(
 ) -> tuple[Any, ...]:
     """The gradients of `outputs` (their sum, if they are several) for each of `inputs`; nobody's `.grad` is touched.
 
-    Raises GraphError for an input that the outputs do not depend on, unless allow_unused, and for create_graph."""
-    _refuse_create_graph("grad", create_graph)
+    With `create_graph` they have a history, and can be gone back through; retain_graph is then True unless it is given.
+    Raises GraphError for an input that the outputs do not depend on, unless allow_unused."""
     if is_grads_batched or not only_inputs:
         raise OptionError("grad: is_grads_batched and only_inputs=False are not supported")
     wanted, outputs = _several(inputs), _several(outputs)
@@ -157,7 +159,10 @@ def grad(
             raise GraphError("grad: one of the inputs does not require a gradient")
     given = [None] * len(outputs) if grad_outputs is None else _several(grad_outputs)
     spent = any(record.backward is None for output in outputs for record in _records(output))
-    found = _gradients(_joined(outputs, given), wanted, bool(retain_graph))
+    if create_graph:
+        found = _recorded_gradients(outputs, given, wanted, retain_graph is None or bool(retain_graph))
+    else:
+        found = _gradients(_joined(outputs, given), wanted, bool(retain_graph))
     if materialize_grads:
         return tuple(Tensor.of(np.zeros_like(x.array)) if g is None else g for x, g in zip(wanted, found, strict=True))
     if spent and any(g is None for g in found):
@@ -201,10 +206,18 @@ def _gradients(output, wanted, retain_graph):
             record.hooks.remove(hook)
 
 
-def _ways_to(wanted, output):
-    """The ids of the leaves and records through which `output` depends on the values `wanted`."""
+def _recorded_gradients(outputs, given, wanted, retain_graph):
+    """`_gradients` with a history, of several outputs and what they start from."""
+    ways = _ways_to(wanted, *outputs)
+    met = second_order.gradients(list(zip(outputs, given, strict=True)), retain_graph, ways)
+    return [met.get(id(x.record or x), (None, None))[1] for x in wanted]
+
+
+def _ways_to(wanted, *outputs):
+    """The ids of the leaves and records through which `outputs` depend on the values `wanted`."""
     ways = {id(x.record or x) for x in wanted}
-    for record in sorted(_records(output), key=lambda record: record.number):  # what a record needs comes before it
+    behind = {record.number: record for output in outputs for record in _records(output)}
+    for _, record in sorted(behind.items()):  # what a record needs comes before it
         if any(id(source) in ways for source in record.inputs):
             ways.add(id(record))
     return ways
@@ -220,134 +233,6 @@ def _records(output):
                 seen[id(source)] = source
                 waiting.append(source)
     return seen.values()
-
-
-# -- functions with a backward of one's own
-
-
-class Context:
-    """What a Function's forward leaves for its backward: `ctx.save_for_backward(x)`, and any attribute."""
-
-    def __init__(self, needs: Sequence[bool]) -> None:
-        self.needs_input_grad = tuple(needs)
-        self.saved_tensors: tuple[Any, ...] = ()
-        self._without_gradient: tuple[Any, ...] = ()
-        self._zeros_for_none = True
-
-    def save_for_backward(self, *tensors: Any) -> None:
-        """Keep tensors, which backward finds in `ctx.saved_tensors`."""
-        self.saved_tensors = tensors
-
-    @property
-    def saved_variables(self) -> tuple[Any, ...]:
-        """`saved_tensors` by its old name."""
-        warnings.warn("'saved_variables' is deprecated; use 'saved_tensors'", DeprecationWarning, stacklevel=2)
-        return self.saved_tensors
-
-    def save_for_forward(self, *tensors: Any) -> None:
-        """Accepted: it is for derivatives that run along with the forward, and there are none here."""
-
-    def mark_non_differentiable(self, *outputs: Any) -> None:
-        """These outputs have no gradient."""
-        self._without_gradient = outputs
-
-    def mark_dirty(self, *inputs: Any) -> None:
-        """Refused: a forward must leave its inputs as they are. Raises GraphError."""
-        raise GraphError("Function: a forward that changes its inputs in place is not supported; return a new tensor")
-
-    def set_materialize_grads(self, value: bool) -> None:
-        """Accepted: a gradient of an output that nobody used is zeros here in any case."""
-        self._zeros_for_none = bool(value)
-
-
-class Function:
-    """A forward and a backward of one's own, as static methods; `MyFunction.apply(x, ...)` puts the call on the tape.
-
-    forward(ctx, *arguments) returns a tensor or several, backward(ctx, *gradients) a gradient for every argument, None
-    for what is no tensor. With `setup_context(ctx, inputs, output)`, forward does without ctx."""
-
-    @staticmethod
-    def forward(*arguments: Any) -> Any:
-        """The values. Raises GraphError where a subclass forgot it."""
-        raise GraphError("Function: a subclass must define a static method forward(ctx, ...)")
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> Any:
-        """A gradient for every argument of forward. Raises GraphError where a subclass forgot it."""
-        raise GraphError("Function: a subclass must define a static method backward(ctx, ...)")
-
-    @classmethod
-    def apply(cls, *arguments: Any) -> Any:
-        """The result of forward, on the tape if an argument requires a gradient. Raises GraphError, ShapeError."""
-        tensors = [a if isinstance(a, Tensor) else None for a in arguments]
-        needs = [t is not None and t.requires_grad for t in tensors]
-        context = Context(needs)
-        with no_grad():
-            if hasattr(cls, "setup_context"):
-                result = cls.forward(*arguments)
-                cls.setup_context(context, arguments, result)
-            else:
-                result = cls.forward(context, *arguments)
-        outputs = list(result) if isinstance(result, tuple) else [result]
-        if any(needs) and is_grad_enabled():
-            outputs = _recorded(cls, context, tensors, outputs)
-        return tuple(outputs) if isinstance(result, tuple) else outputs[0]
-
-
-def _recorded(cls, context, tensors, outputs):
-    """The outputs as parts of one long row of numbers, which one record makes: so each gets its own gradient, and the
-    backward is called once, when all of them are known."""
-    smooth = [
-        isinstance(y, Tensor) and y.dtype.kind == "f" and not any(y is other for other in context._without_gradient)
-        for y in outputs
-    ]
-    sizes = [y.numel() if kept else 0 for y, kept in zip(outputs, smooth, strict=True)]
-    ends = np.cumsum([0, *sizes])
-
-    def backward(dy, cache, needs):
-        parts = [
-            Tensor.of(dy[start : start + size].reshape(y.shape).astype(y.dtype)) if kept else None
-            for y, start, size, kept in zip(outputs_seen, ends, sizes, smooth, strict=False)
-        ]
-        with no_grad():
-            gradients = _several(cls.backward(context, *parts))
-        if len(gradients) < len(tensors) or any(g is not None for g in gradients[len(tensors) :]):
-            raise GraphError(f"{cls.__name__}: backward gave {len(gradients)} gradients for {len(tensors)} arguments")
-        return tuple(_given_back(cls, g, x) for g, x in zip(gradients, tensors, strict=False))
-
-    outputs_seen = [y.detach() if keep else y for y, keep in zip(outputs, smooth, strict=True)]
-    saved = [x for x in context.saved_tensors if isinstance(x, Tensor)]
-    arrays = [y.array.reshape(-1) for y, keep in zip(outputs, smooth, strict=True) if keep]
-    if not arrays:
-        return outputs
-    row = np.concatenate(arrays)
-    record = Record(cls.__name__, backward, [x.array for x in saved], tensors, tuple(row.shape))
-    record.watched = [*EVERYTHING.watch(tensors, record.needs), *(Watch("what it saved", x) for x in saved)]
-    whole = Tensor.of(row, requires_grad=True, record=record)
-    return [
-        _part(whole, start, size, y) if keep else y
-        for y, start, size, keep in zip(outputs, ends, sizes, smooth, strict=False)
-    ]
-
-
-def _given_back(cls, gradient, x):
-    """A gradient as the tape takes it; None stands for an argument that the outputs do not depend on."""
-    if x is None:
-        return None
-    if gradient is None:
-        return NOTHING
-    if not isinstance(gradient, Tensor):
-        raise GraphError(f"{cls.__name__}: backward must give tensors or None, got a {type(gradient).__name__}")
-    return gradient.array.astype(x.dtype, copy=False)
-
-
-def _part(whole, start, size, like):
-    return whole[int(start) : int(start) + size].reshape(like.shape).to(like.dtype)
-
-
-def once_differentiable(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function itself: no backward is ever differentiated here."""
-    return function
 
 
 def gradcheck(

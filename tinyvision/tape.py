@@ -37,8 +37,9 @@ _numbers = itertools.count()
 class Record:
     """One call of an op: its backward, what forward left for it, and where its inputs came from."""
 
-    __slots__ = ("backward", "cache", "hooks", "inputs", "name", "needs", "number", "output_shape", "watched")
+    __slots__ = ("backward", "cache", "call", "hooks", "inputs", "name", "needs", "number", "output_shape", "watched")
 
+    call: tuple[Any, ...] | None  # how to compute it again, and where its result is: see `note_call`
     backward: Callable[..., Any] | None  # None, like cache and inputs, once the graph has been used up
     inputs: Sequence[Record | Variable | None]
 
@@ -52,6 +53,7 @@ class Record:
     ) -> None:
         self.number = next(_numbers)
         self.name, self.backward, self.cache, self.output_shape = name, backward, cache, output_shape
+        self.call = None
         self.needs = tuple([isinstance(v, Variable) and v._requires_grad for v in inputs])
         # For every input whose gradient is wanted: the record that it came from, or the leaf itself.
         self.inputs = [(v.record or v) if need else None for v, need in zip(inputs, self.needs, strict=True)]
@@ -175,7 +177,7 @@ def backward(output: Variable, gradient: Any, retain_graph: bool, only: set[int]
             "backward(): this value does not depend on anything that requires a gradient; "
             "was it computed under no_grad(), or are all parameters frozen?"
         )
-    upstream = _upstream(output, gradient)
+    upstream = upstream_of(output, gradient)
     if output.record is None:
         _accumulate(_Wish(output, _after_hooks(output.hooks or (), upstream)))
         tell_ready(output)
@@ -208,8 +210,8 @@ def _walk(record, upstream, retain_graph, uses, only):
                 heapq.heappush(queue, (-source.number, source))
             else:
                 waiting[source.number] = wish.gradient if wish.summed else waiting[source.number] + wish.gradient
-        if not retain_graph and holds(record.cache):
-            record.cache, record.inputs, record.backward = None, (), None
+        if not retain_graph:
+            free(record)
         while whole:
             _end_with(whole.pop(0), hooked)
     for leaf, _ in list(hooked.values()):  # where a backward gave nothing back, and the last use was none
@@ -237,7 +239,8 @@ def _after_hooks(hooks, gradient):
     return gradient
 
 
-def _upstream(output, gradient):
+def upstream_of(output: Variable, gradient: Any) -> Array:
+    """The gradient with which a backward starts: 1 for a single number. Raises GraphError, ShapeError, DeviceError."""
     gradient = gradient.array if isinstance(gradient, Variable) else gradient
     if gradient is None:
         if output.array.size != 1:
@@ -281,14 +284,7 @@ def _gradients(record, dy, waiting, only=None):
         needs = tuple([need and id(source) in only for source, need in zip(record.inputs, needs, strict=False)])
         if not any(needs):
             return []
-    if record.backward is None:
-        raise GraphError(
-            f"backward(): the graph behind {record.name} has already been used and freed; "
-            f"run the forward pass again, or call backward(retain_graph=True) the first time"
-        )
-    cache = record.cache
-    for one in record.watched:
-        cache = one.check(record.name, record.cache, cache)
+    cache = kept_by(record)
     if getattr(record.backward, "hands_on", False) and _may_hand_on(record, dy, needs):
         return [_Wish(source, dy) for source, need in zip(record.inputs, needs, strict=True) if need]
     waits = _to_be_added(record, waiting)
@@ -302,6 +298,26 @@ def _gradients(record, dy, waiting, only=None):
             _check_gradient(record, i, wish, anomaly)
             wishes.append(wish)
     return wishes
+
+
+def kept_by(record: Record) -> Any:
+    """The cache that a call's backward is to reckon with. Raises GraphError if it has been used up, or if what it
+    reckons with was changed in place."""
+    if record.backward is None:
+        raise GraphError(
+            f"backward(): the graph behind {record.name} has already been used and freed; "
+            f"run the forward pass again, or call backward(retain_graph=True) the first time"
+        )
+    cache = record.cache
+    for one in record.watched:
+        cache = one.check(record.name, record.cache, cache)
+    return cache
+
+
+def free(record: Record) -> None:
+    """Let go of what a backward has used, if it is more than numbers."""
+    if holds(record.cache):
+        record.cache, record.inputs, record.backward, record.call = None, (), None, None
 
 
 def _may_hand_on(record, dy, needs):
@@ -340,13 +356,8 @@ def _accumulate(wish):
     """Add to `.grad`: in place, so that who holds it, or the buffer that it is a view of, has the sum. The first one is
     memory of its own: p + q must not make p.grad and q.grad one array."""
     leaf = wish.source
-    if not leaf._requires_grad:  # it did, when the op was called
+    if not takes_gradients(leaf):
         return
-    if leaf.origin is not None and leaf.origin.base.requires_grad:
-        raise GraphError(
-            f"backward(): a view of shape {leaf.shape} was taken under no_grad(), and what it depends on is not "
-            f"known; take it outside, or use .detach()"
-        )
     kept = leaf._grad
     if kept is not None:
         if not getattr(kept.array.flags, "writeable", True):
@@ -370,11 +381,46 @@ def _accumulate(wish):
         leaf._grad = leaf.like(own)
 
 
+def takes_gradients(leaf: Variable) -> bool:
+    """Whether a leaf still asks for a gradient, as it did when the op was called.
+
+    Raises GraphError for a view of one that does."""
+    if leaf._requires_grad and leaf.origin is not None and leaf.origin.base.requires_grad:
+        raise GraphError(
+            f"backward(): a view of shape {leaf.shape} was taken under no_grad(), and what it depends on is not "
+            f"known; take it outside, or use .detach()"
+        )
+    return leaf._requires_grad
+
+
+SMALL = 1024  # numbers: what is no larger is kept without a thought
+
+
+def note_call(record: Record, op: Any, options: dict[str, Any], arguments: Sequence[Any], result: Variable) -> None:
+    """Let a record know how it came about, for who differentiates the backward itself (see `tensors.second_order`).
+
+    That is (the op, its options, what is known of each argument, where the result is, its `changes`, how many there
+    were). Of a leaf, its own count of changes is known, and of what another record produced nothing, as `inputs` lead
+    there; of all others the array. The result is only known for as long as somebody has it, and so are large constants
+    and options of a linear op, whose cache has what is needed: a training step's memory is what it was."""
+    if op.linear:
+        options = {name: value for name, value in options.items() if not hasattr(value, "dtype")}
+    known: list[Any] = []
+    for a, need in zip(arguments, record.needs, strict=True):
+        if need:
+            known.append(None if a.record is not None else a.changes[0])
+        else:
+            array = a.array if isinstance(a, Variable) else a
+            known.append(weakref.ref(array) if op.linear and getattr(array, "size", 0) > SMALL else array)
+    record.call = op, options, known, weakref.ref(result.array), result.changes, result.changes[0]
+
+
 class Op(Protocol):
     """What `differentiable` makes: a function that still knows its pair."""
 
     forward: Callable[..., Any]
     backward: Callable[..., Any]
+    linear: bool
     __name__: str
 
     def __call__(self, *arguments: Any, **options: Any) -> Any: ...
@@ -387,6 +433,7 @@ def differentiable(
     views: bool = False,
     derives: bool = False,
     through_views: Sequence[int] = (),
+    linear: bool = False,
 ) -> Op:
     """Make a function of Variables from `forward(*arrays, **options) -> (y, cache)` and `backward(dy, cache, needs)`.
 
@@ -395,7 +442,8 @@ def differentiable(
     pair stays reachable as `op.forward` and `op.backward`, and another backward may be put in its place.
 
     `reads`, `derives` and `through_views` say what the backward reckons with (see `sharing.Reads`), and `views` that y
-    may be a look at the memory of the first input."""
+    may be a look at the memory of the first input. `linear` says that y, but for a constant, is a sum of the Variables'
+    numbers times given factors: then the backward is linear too, and its own backward is the forward."""
     reckons = Reads(reads, derives, through_views)
 
     def op(*arguments, **options):
@@ -426,10 +474,12 @@ def differentiable(
             result = variables[0].like(y)
         if views:
             note_view(result, variables[0], (op, options), writable=recording)
+        if result.record is not None:
+            note_call(result.record, op, options, arguments, result)
         announce(op.__name__, arguments, options, result)
         return result
 
-    vars(op).update(forward=forward, backward=backward, __wrapped__=forward)
+    vars(op).update(forward=forward, backward=backward, __wrapped__=forward, linear=linear)
     op.__name__ = op.__qualname__ = forward.__name__.removesuffix("_forward")
     op.__doc__ = forward.__doc__
     return cast(Op, op)

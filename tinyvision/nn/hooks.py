@@ -117,7 +117,7 @@ def _passing_backward(dy, cache, needs=(True,)):
     return (dy,)
 
 
-_passing = differentiable(_passing_forward, _passing_backward, views=True)
+_passing = differentiable(_passing_forward, _passing_backward, views=True, linear=True)
 
 
 def watched_inputs(

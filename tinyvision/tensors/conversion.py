@@ -73,9 +73,9 @@ def _copy_backward(dy, cache, needs=(True,)):
     return (dy.copy(order="K"),)
 
 
-copied = differentiable(_copy_forward, _copy_backward)
-_differentiable_cast = differentiable(_cast_forward, _cast_backward)
-_differentiable_move = differentiable(_move_forward, _move_backward)
+copied = differentiable(_copy_forward, _copy_backward, linear=True)
+_differentiable_cast = differentiable(_cast_forward, _cast_backward, linear=True)
+_differentiable_move = differentiable(_move_forward, _move_backward, linear=True)
 
 
 def cast(value: Any, dtype: np.dtype) -> Any:

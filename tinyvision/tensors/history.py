@@ -9,12 +9,6 @@ from ..grad_mode import is_grad_enabled
 from ..tape import Record, Variable
 from ..types import Array
 
-NO_GRADIENT_OF_A_GRADIENT = (
-    "{}: create_graph=True asks for a gradient of the gradient, as a gradient penalty does, but backwards are not "
-    "recorded here; spectral normalisation or weight clipping do without"
-)
-
-
 # Ops that are one op of PyTorch's under another name there
 _THEIR_NAMES = {
     "avg_pool2d": "AvgPool2D", "adaptive_avg_pool2d": "AdaptiveAvgPool2D", "batchnorm_frozen": "NativeBatchNorm",

@@ -43,6 +43,8 @@ def hook_on(x: Any, hook: Callable[[Any], Any], tensor: Callable[[Any], Any]) ->
             raise ShapeError(f"register_hook(): the hook gave {np.shape(changed)} for a gradient {gradient.shape}")
         return changed
 
+    vars(checked)["of_tensor"] = hook  # called itself where the gradient is a tensor with a history of its own
+
     if x.record is not None:
         hooks = x.record.hooks
     else:
@@ -103,5 +105,11 @@ def keep_gradient(x: Any) -> None:
         if value is not None:
             value.grad = value.like(gradient.copy() if value.grad is None else value.grad.array + gradient)
 
-    vars(keep)["of_value"] = True  # so that it follows the value when it is written to
+    def keep_tensor(gradient):
+        value = reference()
+        if value is not None:
+            value.grad = gradient if value.grad is None else value.grad + gradient
+
+    # It follows the value when that is written to.
+    vars(keep).update(of_value=True, of_tensor=keep_tensor)
     x.record.hooks.append(keep)

@@ -26,7 +26,6 @@ from . import (
 )
 from .arguments import shape_of, whose_methods_take_numpys_names
 from .elementwise import operators
-from .history import NO_GRADIENT_OF_A_GRADIENT
 from .in_place import both, both_flat, both_unrecorded, in_place, rearranged
 from .size import Size
 
@@ -414,12 +413,16 @@ class Methods(Conversions):
         """Fill `.grad` of every leaf that this tensor depends on; gradients add to what is already there.
 
         Starts from 1 for a scalar; otherwise from `gradient`, of this tensor's shape. Afterwards the graph is used up,
-        unless `retain_graph`. Raises GraphError if there is nothing to go back through, for create_graph, which would
-        record the gradients, and for inputs, which `autograd.backward` takes; ShapeError, DeviceError."""
-        if create_graph:
-            raise GraphError(NO_GRADIENT_OF_A_GRADIENT.format("backward"))
+        unless `retain_graph`, or `create_graph`, with which every gradient has a history of its own and can be gone
+        back through. Raises GraphError if there is nothing to go back through, and for inputs, which
+        `autograd.backward` takes; ShapeError, DeviceError."""
         if inputs is not None:
             raise GraphError("backward: to fill the gradients of some inputs alone: autograd.backward(y, inputs=[...])")
+        if create_graph:
+            from . import second_order  # it needs the whole tensor
+
+            second_order.backward([(self, gradient)], bool(retain_graph is None or retain_graph))
+            return
         tape.backward(self, gradient, bool(retain_graph))
 
     def clone(self: Tensor, memory_format: Any = None) -> Tensor:

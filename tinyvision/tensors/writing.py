@@ -26,13 +26,15 @@ from ..errors import DeviceError, DtypeError, GraphError, OptionError, ShapeErro
 from ..grad_mode import is_grad_enabled
 from ..listening import announce
 from ..ops.shape import read
-from ..ops.write import whole, write_backward, write_cache
+from ..ops.write import whole, write_backward, write_cache, write_forward
 from ..sharing import EVERYTHING, Reads
-from ..tape import Record, Variable
+from ..tape import Record, Variable, differentiable, note_call
 from .conversion import cast, fitted
 from .indexing import own_index
 from .operands import KINDS, fits
 from .overlap import is_read_from
+
+write = differentiable(write_forward, write_backward, linear=True)
 
 # Of these, PyTorch's backward reckons from the result where they were in place, and from the input otherwise.
 _BY_RESULT_IN_PLACE = ("elu", "leaky_relu")
@@ -199,6 +201,7 @@ def _write(x, value, index):
     cache = write_cache(base.array, array, look, index)
     record = Record("write", write_backward, cache, [base, source], base.shape)
     record.watched = EVERYTHING.watch([base, source], record.needs)
+    note_call(record, write, {}, [base if record.needs[0] else None, source], base)
     _take_over(base, record)
 
 
@@ -211,6 +214,8 @@ def _keep_in_place(y, x):
         record.cache = tuple(x.array if part is y.array else part for part in record.cache)
     elif record.cache is y.array:
         record.cache = x.array
+    if record.call is not None:
+        record.call = *record.call[:3], weakref.ref(x.array), x.changes, x.changes[0]
     derives = record.name in _BY_RESULT_IN_PLACE or any(w.derives and w.changes is y.changes for w in record.watched)
     record.watched += Reads((), derives).watch((), (), record.cache, x)
 
