@@ -400,19 +400,22 @@ def note_call(record: Record, op: Any, options: dict[str, Any], arguments: Seque
     """Let a record know how it came about, for who differentiates the backward itself (see `tensors.second_order`).
 
     That is (the op, its options, what is known of each argument, where the result is, its `changes`, how many there
-    were). Of a leaf, its own count of changes is known, and of what another record produced nothing, as `inputs` lead
-    there; of all others the array. The result is only known for as long as somebody has it, and so are large constants
-    and options of a linear op, whose cache has what is needed: a training step's memory is what it was."""
-    if op.linear:
+    were). Of an argument that asks for a gradient, to which `inputs` lead, the count of changes is known, of all others
+    the array. The result is only known for as long as somebody has it, and so are large constants and options of a
+    linear op, whose cache has what is needed: a training step's memory is what it was."""
+    linear, needs, changes = op.linear, record.needs, result.changes
+    if linear and options:
         options = {name: value for name, value in options.items() if not hasattr(value, "dtype")}
-    known: list[Any] = []
-    for a, need in zip(arguments, record.needs, strict=True):
-        if need:
-            known.append(None if a.record is not None else a.changes[0])
-        else:
-            array = a.array if isinstance(a, Variable) else a
-            known.append(weakref.ref(array) if op.linear and getattr(array, "size", 0) > SMALL else array)
-    record.call = op, options, known, weakref.ref(result.array), result.changes, result.changes[0]
+    if False in needs:
+        known = [v.changes[0] if need else _constant(v, linear) for v, need in zip(arguments, needs, strict=False)]
+    else:
+        known = [v.changes[0] for v in arguments] if len(arguments) > 1 else [arguments[0].changes[0]]
+    record.call = op, options, known, weakref.ref(result.array), changes, changes[0]
+
+
+def _constant(value, linear):
+    array = value.array if isinstance(value, Variable) else value
+    return weakref.ref(array) if linear and getattr(array, "size", 0) > SMALL else array
 
 
 class Op(Protocol):
@@ -474,8 +477,8 @@ def differentiable(
             result = variables[0].like(y)
         if views:
             note_view(result, variables[0], (op, options), writable=recording)
-        if result.record is not None:
-            note_call(result.record, op, options, arguments, result)
+        if (record := result.record) is not None:
+            note_call(record, op, options, arguments, result)
         announce(op.__name__, arguments, options, result)
         return result
 

@@ -51,8 +51,7 @@ class Values:
         if source.number not in self._tensors:
             array = self._known(source)
             tensor = self._like.like(self._computed(source) if array is None else array, True, source)
-            if array is not None:
-                assert source.call is not None
+            if array is not None and source.call is not None:
                 tensor.changes = source.call[4]
             self._tensors[source.number] = tensor
         return self._tensors[source.number]
@@ -128,9 +127,9 @@ class Call:
     __slots__ = ("_known", "_values", "cache", "needs", "op", "options", "record")
 
     def __init__(self, record: Record, cache: Any, needs: tuple[bool, ...], values: Values) -> None:
-        assert record.call is not None
+        how: Any = record.call
         self.record, self.cache, self.needs, self._values = record, cache, needs, values
-        self.op, self.options, self._known = record.call[:3]
+        self.op, self.options, self._known = how[:3]
 
     @property
     def output(self) -> Any:
