@@ -33,13 +33,15 @@ from .walks import is_last, tell_ready, tell_the_rest, walk_from
 
 _numbers = itertools.count()
 
+SMALL = 1024  # numbers: a constant that is no larger is kept without a thought
+
 
 class Record:
     """One call of an op: its backward, what forward left for it, and where its inputs came from."""
 
     __slots__ = ("backward", "cache", "call", "hooks", "inputs", "name", "needs", "number", "output_shape", "watched")
 
-    call: tuple[Any, ...] | None  # how to compute it again, and where its result is: see `note_call`
+    call: tuple[Any, ...]  # how it came about, and where its result is
     backward: Callable[..., Any] | None  # None, like cache and inputs, once the graph has been used up
     inputs: Sequence[Record | Variable | None]
 
@@ -50,15 +52,36 @@ class Record:
         cache: Any,
         inputs: Sequence[Any],
         output_shape: Shape,
+        op: Any = None,
+        options: dict[str, Any] | None = None,
     ) -> None:
+        """With the op and its options, the record knows how it came about, for who differentiates the backward itself
+        (see `tensors.second_order`): `call` is (op, options, what is known of each input), followed by what `is_at`
+        adds. Of an input that asks for a gradient the count of its changes is known, of all others the array: large
+        ones of a linear op only for as long as somebody has them, as its backward needs none."""
         self.number = next(_numbers)
         self.name, self.backward, self.cache, self.output_shape = name, backward, cache, output_shape
-        self.call = None
+        self.call = ()
         self.needs = tuple([isinstance(v, Variable) and v._requires_grad for v in inputs])
         # For every input whose gradient is wanted: the record that it came from, or the leaf itself.
         self.inputs = [(v.record or v) if need else None for v, need in zip(inputs, self.needs, strict=True)]
         self.watched: list[Watch] = []  # what its backward reckons with
         self.hooks: list[Callable[[Array], Any]] = []
+        if op is None:
+            return
+        needs, known = self.needs, []
+        if False not in needs:
+            known = [v.changes[0] for v in inputs] if len(inputs) > 1 else [inputs[0].changes[0]]
+        else:
+            for v, need in zip(inputs, needs, strict=True):
+                array = read(v) if isinstance(v, Variable) else v
+                large = op.linear and not need and getattr(array, "size", 0) > SMALL
+                known.append(v.changes[0] if need else weakref.ref(array) if large else array)
+        self.call = op, {} if op.forgets else options, known
+
+    def is_at(self, result: Variable) -> None:
+        """Where the result is, for as long as somebody has it, and whether it has been changed since."""
+        self.call = *self.call[:3], weakref.ref(read(result)), result.changes, result.changes[0]
 
 
 class Variable:
@@ -210,8 +233,8 @@ def _walk(record, upstream, retain_graph, uses, only):
                 heapq.heappush(queue, (-source.number, source))
             else:
                 waiting[source.number] = wish.gradient if wish.summed else waiting[source.number] + wish.gradient
-        if not retain_graph:
-            free(record)
+        if not retain_graph and holds(record.cache):
+            record.cache, record.inputs, record.backward, record.call = None, (), None, ()
         while whole:
             _end_with(whole.pop(0), hooked)
     for leaf, _ in list(hooked.values()):  # where a backward gave nothing back, and the last use was none
@@ -284,7 +307,11 @@ def _gradients(record, dy, waiting, only=None):
         needs = tuple([need and id(source) in only for source, need in zip(record.inputs, needs, strict=False)])
         if not any(needs):
             return []
-    cache = kept_by(record)
+    if record.backward is None:
+        raise used_up(record)
+    cache = record.cache
+    for one in record.watched:
+        cache = one.check(record.name, record.cache, cache)
     if getattr(record.backward, "hands_on", False) and _may_hand_on(record, dy, needs):
         return [_Wish(source, dy) for source, need in zip(record.inputs, needs, strict=True) if need]
     waits = _to_be_added(record, waiting)
@@ -300,24 +327,12 @@ def _gradients(record, dy, waiting, only=None):
     return wishes
 
 
-def kept_by(record: Record) -> Any:
-    """The cache that a call's backward is to reckon with. Raises GraphError if it has been used up, or if what it
-    reckons with was changed in place."""
-    if record.backward is None:
-        raise GraphError(
-            f"backward(): the graph behind {record.name} has already been used and freed; "
-            f"run the forward pass again, or call backward(retain_graph=True) the first time"
-        )
-    cache = record.cache
-    for one in record.watched:
-        cache = one.check(record.name, record.cache, cache)
-    return cache
-
-
-def free(record: Record) -> None:
-    """Let go of what a backward has used, if it is more than numbers."""
-    if holds(record.cache):
-        record.cache, record.inputs, record.backward, record.call = None, (), None, None
+def used_up(record: Record) -> GraphError:
+    """What is to be said of a graph that a backward has been through."""
+    return GraphError(
+        f"backward(): the graph behind {record.name} has already been used and freed; "
+        f"run the forward pass again, or call backward(retain_graph=True) the first time"
+    )
 
 
 def _may_hand_on(record, dy, needs):
@@ -356,8 +371,10 @@ def _accumulate(wish):
     """Add to `.grad`: in place, so that who holds it, or the buffer that it is a view of, has the sum. The first one is
     memory of its own: p + q must not make p.grad and q.grad one array."""
     leaf = wish.source
-    if not takes_gradients(leaf):
+    if not leaf._requires_grad:  # it did, when the op was called
         return
+    if leaf.origin is not None and leaf.origin.base.requires_grad:
+        raise lost_view(leaf)
     kept = leaf._grad
     if kept is not None:
         if not getattr(kept.array.flags, "writeable", True):
@@ -381,41 +398,12 @@ def _accumulate(wish):
         leaf._grad = leaf.like(own)
 
 
-def takes_gradients(leaf: Variable) -> bool:
-    """Whether a leaf still asks for a gradient, as it did when the op was called.
-
-    Raises GraphError for a view of one that does."""
-    if leaf._requires_grad and leaf.origin is not None and leaf.origin.base.requires_grad:
-        raise GraphError(
-            f"backward(): a view of shape {leaf.shape} was taken under no_grad(), and what it depends on is not "
-            f"known; take it outside, or use .detach()"
-        )
-    return leaf._requires_grad
-
-
-SMALL = 1024  # numbers: what is no larger is kept without a thought
-
-
-def note_call(record: Record, op: Any, options: dict[str, Any], arguments: Sequence[Any], result: Variable) -> None:
-    """Let a record know how it came about, for who differentiates the backward itself (see `tensors.second_order`).
-
-    That is (the op, its options, what is known of each argument, where the result is, its `changes`, how many there
-    were). Of an argument that asks for a gradient, to which `inputs` lead, the count of changes is known, of all others
-    the array. The result is only known for as long as somebody has it, and so are large constants and options of a
-    linear op, whose cache has what is needed: a training step's memory is what it was."""
-    linear, needs, changes = op.linear, record.needs, result.changes
-    if linear and options:
-        options = {name: value for name, value in options.items() if not hasattr(value, "dtype")}
-    if False in needs:
-        known = [v.changes[0] if need else _constant(v, linear) for v, need in zip(arguments, needs, strict=False)]
-    else:
-        known = [v.changes[0] for v in arguments] if len(arguments) > 1 else [arguments[0].changes[0]]
-    record.call = op, options, known, weakref.ref(result.array), changes, changes[0]
-
-
-def _constant(value, linear):
-    array = value.array if isinstance(value, Variable) else value
-    return weakref.ref(array) if linear and getattr(array, "size", 0) > SMALL else array
+def lost_view(leaf: Variable) -> GraphError:
+    """What is to be said of a gradient that comes to a view of which nobody knows how it depends on its base."""
+    return GraphError(
+        f"backward(): a view of shape {leaf.shape} was taken under no_grad(), and what it depends on is not "
+        f"known; take it outside, or use .detach()"
+    )
 
 
 class Op(Protocol):
@@ -424,6 +412,7 @@ class Op(Protocol):
     forward: Callable[..., Any]
     backward: Callable[..., Any]
     linear: bool
+    forgets: bool
     __name__: str
 
     def __call__(self, *arguments: Any, **options: Any) -> Any: ...
@@ -437,6 +426,7 @@ def differentiable(
     derives: bool = False,
     through_views: Sequence[int] = (),
     linear: bool = False,
+    forgets: bool = False,
 ) -> Op:
     """Make a function of Variables from `forward(*arrays, **options) -> (y, cache)` and `backward(dy, cache, needs)`.
 
@@ -446,7 +436,8 @@ def differentiable(
 
     `reads`, `derives` and `through_views` say what the backward reckons with (see `sharing.Reads`), and `views` that y
     may be a look at the memory of the first input. `linear` says that y, but for a constant, is a sum of the Variables'
-    numbers times given factors: then the backward is linear too, and its own backward is the forward."""
+    numbers times given factors: then the backward is linear too, and its own backward is the forward. With `forgets`,
+    no record keeps the options, among which are large arrays: the cache has what is needed."""
     reckons = Reads(reads, derives, through_views)
 
     def op(*arguments, **options):
@@ -470,19 +461,19 @@ def differentiable(
             return y
         recording = is_grad_enabled()
         if recording and [v for v in variables if v._requires_grad]:
-            record = Record(op.__name__, backward, cache, arguments, y.shape)
+            record = Record(op.__name__, backward, cache, arguments, y.shape, op, options)
             result = variables[0].like(y, requires_grad=True, record=record)
             record.watched = reckons.watch(arguments, record.needs, cache, result)
         else:
             result = variables[0].like(y)
         if views:
             note_view(result, variables[0], (op, options), writable=recording)
-        if (record := result.record) is not None:
-            note_call(record, op, options, arguments, result)
+        if (record := result.record) is not None:  # `is_at`, for every call of every op
+            record.call += weakref.ref(y), result.changes, result.changes[0]
         announce(op.__name__, arguments, options, result)
         return result
 
-    vars(op).update(forward=forward, backward=backward, __wrapped__=forward, linear=linear)
+    vars(op).update(forward=forward, backward=backward, __wrapped__=forward, linear=linear, forgets=forgets)
     op.__name__ = op.__qualname__ = forward.__name__.removesuffix("_forward")
     op.__doc__ = forward.__doc__
     return cast(Op, op)

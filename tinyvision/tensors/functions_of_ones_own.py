@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import GraphError
 from ..grad_mode import is_grad_enabled, no_grad
 from ..sharing import EVERYTHING, Watch
-from ..tape import NOTHING, Record, note_call
+from ..tape import NOTHING, Record
 from .tensor import Tensor
 
 
@@ -113,9 +113,6 @@ def _recorded(cls, context, tensors, outputs):
     if not arrays:
         return outputs
     row = np.concatenate(arrays)
-    record = Record(cls.__name__, backward, [x.array for x in saved], tensors, tuple(row.shape))
-    record.watched = [*EVERYTHING.watch(tensors, record.needs), *(Watch("what it saved", x) for x in saved)]
-    whole = Tensor.of(row, requires_grad=True, record=record)
 
     def parts_of(whole):
         return [
@@ -125,7 +122,11 @@ def _recorded(cls, context, tensors, outputs):
 
     places = {id(y): place for place, y in enumerate(outputs)}
     context._saved_outputs = [places.get(id(x)) for x in context.saved_tensors]
-    note_call(record, _Recorded(cls, context, tensors, parts_of), {}, tensors, whole)
+    recorded = _Recorded(cls, context, tensors, parts_of)
+    record = Record(cls.__name__, backward, [x.array for x in saved], tensors, tuple(row.shape), recorded, {})
+    record.watched = [*EVERYTHING.watch(tensors, record.needs), *(Watch("what it saved", x) for x in saved)]
+    whole = Tensor.of(row, requires_grad=True, record=record)
+    record.is_at(whole)
     return parts_of(whole)
 
 
@@ -133,7 +134,7 @@ class _Recorded:
     """The call of a Function for a walk that records the backward: what the user's backward does is put on the tape,
     with the inputs and the outputs that it has saved in their places in the graph."""
 
-    linear = False
+    linear = forgets = False
 
     def __init__(self, cls, context, tensors, parts_of):
         self.__name__ = cls.__name__

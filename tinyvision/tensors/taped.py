@@ -21,7 +21,7 @@ batchnorm_train = differentiable(ops.batchnorm_train_forward, ops.batchnorm_trai
 batchnorm_relu = differentiable(ops.batchnorm_relu_forward, ops.batchnorm_relu_backward)
 batchnorm_frozen = differentiable(ops.batchnorm_frozen_forward, ops.batchnorm_frozen_backward)
 sync_batchnorm = differentiable(ops.sync_batchnorm_forward, ops.sync_batchnorm_backward)
-dropout = differentiable(ops.dropout_forward, ops.dropout_backward, reads=RESULT, linear=True)
+dropout = differentiable(ops.dropout_forward, ops.dropout_backward, reads=RESULT, linear=True, forgets=True)
 softmax = differentiable(ops.softmax_forward, ops.softmax_backward, reads=RESULT)
 log_softmax = differentiable(ops.log_softmax_forward, ops.log_softmax_backward, reads=RESULT)
 cross_entropy = differentiable(ops.cross_entropy_forward, ops.cross_entropy_backward)
@@ -47,7 +47,7 @@ expand = differentiable(ops.expand_forward, ops.expand_backward, views=True, lin
 diagonal = differentiable(ops.diagonal_forward, ops.diagonal_backward, views=True, linear=True)
 slide = differentiable(ops.slide_forward, ops.slide_backward, views=True, linear=True)
 index = differentiable(ops.index_forward, ops.index_backward, views=True, linear=True)
-where = differentiable(ops.where_forward, ops.where_backward, linear=True)
+where = differentiable(ops.where_forward, ops.where_backward, linear=True, forgets=True)
 im2col = differentiable(ops.im2col_forward, ops.im2col_backward, linear=True)
 pad = differentiable(ops.pad_forward, ops.pad_backward, linear=True)
 

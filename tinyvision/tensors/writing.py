@@ -28,7 +28,7 @@ from ..listening import announce
 from ..ops.shape import read
 from ..ops.write import whole, write_backward, write_cache, write_forward
 from ..sharing import EVERYTHING, Reads
-from ..tape import Record, Variable, differentiable, note_call
+from ..tape import Record, Variable, differentiable
 from .conversion import cast, fitted
 from .indexing import own_index
 from .operands import KINDS, fits
@@ -199,9 +199,11 @@ def _write(x, value, index):
     base, look = (x.origin.base, partial(_look, x.origin.steps)) if x.origin else (x, whole)
     array, source = (value.array, value) if isinstance(value, Variable) else (value, None)
     cache = write_cache(base.array, array, look, index)
-    record = Record("write", write_backward, cache, [base, source], base.shape)
+    record = Record("write", write_backward, cache, [base, source], base.shape, write, {})
+    record.is_at(base)
+    if not record.needs[0]:
+        record.call[2][0] = None  # what is known of base is what has just been written over
     record.watched = EVERYTHING.watch([base, source], record.needs)
-    note_call(record, write, {}, [base if record.needs[0] else None, source], base)
     _take_over(base, record)
 
 
@@ -214,8 +216,8 @@ def _keep_in_place(y, x):
         record.cache = tuple(x.array if part is y.array else part for part in record.cache)
     elif record.cache is y.array:
         record.cache = x.array
-    if record.call is not None:
-        record.call = *record.call[:3], weakref.ref(x.array), x.changes, x.changes[0]
+    if record.call:
+        record.is_at(x)
     derives = record.name in _BY_RESULT_IN_PLACE or any(w.derives and w.changes is y.changes for w in record.watched)
     record.watched += Reads((), derives).watch((), (), record.cache, x)
 

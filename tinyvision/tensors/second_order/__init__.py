@@ -6,7 +6,7 @@ hands tensors, and for each record calls the op's rule, which is its backward wr
     mul:  da = dy · b,  db = dy · a          exp:  dx = dy · y          conv2d:  dx = conv_transpose2d(dy, weight)
 
 So what the rules compute stands on the tape, linked to the values of the first graph, and can be gone back through as
-often as one likes. Who does not ask for it pays nothing: a record only remembers how it was called (`tape.note_call`).
+often as one likes. Who does not ask for it pays nothing: a record only remembers how it came about.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ import heapq
 import warnings
 from typing import Any
 
+from ...arrays import holds
 from ...errors import GraphError
 from ...grad_mode import enable_grad
-from ...tape import Variable, free, kept_by, takes_gradients, upstream_of
+from ...tape import Variable, lost_view, upstream_of
 from ...walks import tell_ready, walk_from
 from . import elementwise, layers, losses, reductions  # noqa: F401  whose rules are registered as they are imported
-from .calls import RULES, Call, Values
+from .calls import RULES, Call, Values, kept_by
 from .linear import of_first
 
 __all__ = ["backward", "gradients"]
@@ -34,7 +35,9 @@ def backward(roots: Any, retain_graph: bool) -> None:
     _warn_of_circles()
     with enable_grad():
         for leaf, gradient in gradients(roots, retain_graph).values():
-            if isinstance(leaf, Variable) and takes_gradients(leaf):
+            if isinstance(leaf, Variable) and leaf.requires_grad:
+                if leaf.origin is not None and leaf.origin.base.requires_grad:
+                    raise lost_view(leaf)
                 leaf._grad = gradient.clone() if leaf._grad is None else leaf._grad + gradient
                 tell_ready(leaf)
 
@@ -72,8 +75,8 @@ def gradients(roots: Any, retain_graph: bool, only: set[int] | None = None) -> d
                     dy = _after_hooks(record.hooks, met[id(record)][1])
                     if not _step(record, dy, values, only, add):
                         met[id(record)] = record, dy  # where the way ends, hooks come first, as in PyTorch
-                    if not retain_graph:
-                        free(record)
+                    if not retain_graph and holds(record.cache):
+                        record.cache, record.inputs, record.backward, record.call = None, (), None, ()
         for key, (source, gradient) in met.items():
             if isinstance(source, Variable):
                 met[key] = source, _after_hooks(source.hooks or (), gradient)
@@ -106,7 +109,7 @@ def _step(record, dy, values, only, add):
 
 
 def _rule_of(record):
-    if record.call is not None:
+    if record.call:
         op = record.call[0]
         if rule := getattr(op, "rule", None) or RULES.get(op):
             return rule

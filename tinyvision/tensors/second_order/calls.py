@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import GraphError
-from ...tape import Op, Record, Variable, kept_by
+from ...tape import Op, Record, Variable, used_up
 from ...tape import read as array_of
 from ...types import Array, Shape
 
@@ -51,7 +51,7 @@ class Values:
         if source.number not in self._tensors:
             array = self._known(source)
             tensor = self._like.like(self._computed(source) if array is None else array, True, source)
-            if array is not None and source.call is not None:
+            if array is not None:
                 tensor.changes = source.call[4]
             self._tensors[source.number] = tensor
         return self._tensors[source.number]
@@ -59,7 +59,7 @@ class Values:
     def _known(self, record):
         if record.number in self._arrays:
             return None
-        if record.call is None:
+        if not record.call:
             kept_by(record)
             raise GraphError(f"create_graph=True: what {record.name} gave is not known any more; use a .clone()")
         *_, result, changes, count = record.call
@@ -111,6 +111,17 @@ def again(op: Any, options: dict[str, Any], cache: Any, arrays: Sequence[Any]) -
     return op(*arrays, **options)
 
 
+def kept_by(record: Record) -> Any:
+    """The cache that the backward of a call is to reckon with. Raises GraphError if it has been used up, or if what it
+    reckons with was changed in place."""
+    if record.backward is None:
+        raise used_up(record)
+    cache = record.cache
+    for one in record.watched:
+        cache = one.check(record.name, record.cache, cache)
+    return cache
+
+
 def unchanged(record: Record, leaf: Variable, count: int) -> Variable:
     """The leaf itself. Raises GraphError if it has been changed in place since the call."""
     if leaf.changes[0] != count:
@@ -127,9 +138,8 @@ class Call:
     __slots__ = ("_known", "_values", "cache", "needs", "op", "options", "record")
 
     def __init__(self, record: Record, cache: Any, needs: tuple[bool, ...], values: Values) -> None:
-        how: Any = record.call
         self.record, self.cache, self.needs, self._values = record, cache, needs, values
-        self.op, self.options, self._known = how[:3]
+        self.op, self.options, self._known = record.call[:3]
 
     @property
     def output(self) -> Any:
