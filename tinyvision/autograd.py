@@ -28,14 +28,15 @@ from .places import hand_on, stand_for
 from .tape import Record, differentiable
 from .tape import backward as _backward
 from .tensors import second_order
+from .tensors.arranging import cat
 from .tensors.functions_of_ones_own import Function, once_differentiable
 from .tensors.inputs import tensor_input
 from .tensors.tensor import Tensor
 from .walks import tell_ready
 
 __all__ = [
-    "Function", "Variable", "backward", "detect_anomaly", "enable_grad", "grad", "gradcheck", "inference_mode",
-    "is_grad_enabled", "no_grad", "once_differentiable", "set_detect_anomaly", "set_grad_enabled",
+    "Function", "Variable", "backward", "detect_anomaly", "enable_grad", "grad", "gradcheck", "gradgradcheck",
+    "inference_mode", "is_grad_enabled", "no_grad", "once_differentiable", "set_detect_anomaly", "set_grad_enabled",
 ]  # fmt: skip
 
 
@@ -287,6 +288,39 @@ def gradcheck(
     return bool(report)
 
 
+def gradgradcheck(
+    func: Callable[..., Any],
+    inputs: Any,
+    grad_outputs: Any = None,
+    *,
+    gen_non_contig_grad_outputs: bool = False,
+    **options: Any,
+) -> bool:
+    """`gradcheck` of the gradients of `func`, in the inputs and in what the backward starts with: True if those of a
+    backward with create_graph agree with central differences. Without grad_outputs it starts with random numbers.
+
+    Its options are those of gradcheck. Raises GraphError, OptionError."""
+    inputs = _several(inputs)
+    if grad_outputs is None:
+        rng = np.random.default_rng(0)
+        outputs = [y.array for y in _several(func(*inputs)) if y.dtype.kind == "f"]
+        drawn = [np.asarray(rng.standard_normal(y.shape), y.dtype, like=y) for y in outputs]
+        given = [Tensor.of(start, requires_grad=True) for start in drawn]
+    else:
+        given = _several(grad_outputs)
+
+    def slopes(*values: Any) -> Any:
+        xs, starts = values[: len(inputs)], values[len(inputs) :]
+        wanted = [x for x in xs if isinstance(x, Tensor) and x.requires_grad]
+        with enable_grad():  # differences are taken under no_grad()
+            outputs = [y for y in _several(func(*xs)) if y.dtype.kind == "f"]
+            found = grad(outputs, wanted, starts, create_graph=True, allow_unused=True)
+        rows = [(g if g is not None else Tensor.of(np.zeros_like(x.array))) for g, x in zip(found, wanted, strict=True)]
+        return cat([row.reshape(-1) for row in rows])
+
+    return gradcheck(slopes, [*inputs, *given], **options)
+
+
 def _apart(func, inputs, eps, atol, rtol):
     """Where a Jacobian is further from its central differences of step eps than atol + rtol · |difference|."""
     leaves = [Tensor.of(x.array.copy(), requires_grad=x.requires_grad) if isinstance(x, Tensor) else x for x in inputs]
@@ -322,6 +356,7 @@ def _array_or_zeros(gradient, x):
 
 stand_for(__name__, "anomaly_mode", "function", "grad_mode", "gradcheck", "variable")
 hand_on(__name__, "tinyvision", "profiler")
+hand_on(__name__, "tinyvision.tensors.second_order", "functional")
 
 if not TYPE_CHECKING:
     __getattr__ = missing("torch.autograd", __all__)

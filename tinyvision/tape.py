@@ -17,6 +17,7 @@ import heapq
 import itertools
 import weakref
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -469,7 +470,10 @@ def differentiable(
         if views:
             note_view(result, variables[0], (op, options), writable=recording)
         if (record := result.record) is not None:  # `is_at`, for every call of every op
-            record.call += weakref.ref(y), result.changes, result.changes[0]
+            try:
+                record.call += weakref.ref(y), result.changes, result.changes[0]
+            except TypeError:  # a number of NumPy's
+                record.call += partial(np.asarray, y), result.changes, result.changes[0]
         announce(op.__name__, arguments, options, result)
         return result
 

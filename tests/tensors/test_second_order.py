@@ -417,3 +417,80 @@ def test_a_step_without_it_holds_no_more_memory():
     with pytest.raises(GraphError, match="keep that constant under a name"):
         autograd.grad((x * 2 + tinyvision.ones(5000)).var(), x, create_graph=True)
     y.backward()
+
+
+def _random_network(t, rng, nn):
+    """A few layers, drawn one after the other, for pictures of 8 x 8 pixels."""
+    layers, channels, size = [nn.Conv2d(2, 4, 3, 1, 1)], 4, 8
+    for _ in range(rng.integers(2, 5)):
+        kind = rng.integers(5)
+        out = 2 * int(rng.integers(1, 4))
+        if kind == 0:
+            layers.append(nn.Conv2d(channels, out, 3, int(rng.integers(1, 3)), 1, groups=int(rng.choice([1, 2]))))
+            size, channels = (size - 1) // layers[-1].stride[0] + 1, out
+        elif kind == 1:
+            layers.append(nn.ConvTranspose2d(channels, out, 3, 1, 1))
+            channels = out
+        elif kind == 2:
+            layers.append([nn.BatchNorm2d, nn.InstanceNorm2d][rng.integers(2)](channels) if size > 1 else nn.Tanh())
+        elif kind == 3 and size % 2 == 0:
+            layers.append([nn.AvgPool2d, nn.MaxPool2d][rng.integers(2)](2))
+            size //= 2
+        slopes = [
+            nn.ReLU(),
+            nn.LeakyReLU(0.2, inplace=kind < 2),
+            nn.Tanh(),
+            nn.SiLU(),
+            nn.Softplus(),
+            nn.ELU(),
+            nn.PReLU(),
+        ]
+        layers.append(slopes[rng.integers(len(slopes))])
+    model = nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * size * size, 3))
+    for p in model.parameters():
+        p.data = t.tensor(rng.standard_normal(tuple(p.shape)) * 0.5)
+    return model
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_random_networks_with_random_penalties_learn_the_same(seed):
+    results = []
+    for t, grad in ((torch, torch.autograd.grad), (tinyvision, autograd.grad)):
+        rng = np.random.default_rng(seed)
+        model = _random_network(t, rng, t.nn).double()
+        x = t.tensor(rng.standard_normal((4, 2, 8, 8)), requires_grad=True)
+        y = model(x)
+        (g,) = grad(y.square().sum() if seed % 2 else y[:, 0].sum(), x, create_graph=True)
+        norms = g.flatten(1).norm(2, dim=1)
+        penalties = [((norms - 1) ** 2).mean(), g.square().sum(), g.abs().max(), (norms + 1).log().sum()]
+        loss = t.nn.functional.cross_entropy(y, t.tensor([0, 1, 2, 1])) + penalties[rng.integers(4)]
+        loss.backward()
+        results.append(
+            [loss.item(), x.grad.numpy(), *(p.grad.numpy() for p in model.parameters() if p.grad is not None)]
+        )
+    assert len(results[0]) == len(results[1])
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-7, atol=1e-9 * max(1, np.abs(a).max()))
+
+
+def test_where_kernels_stand_in_for_the_ops_the_gradients_are_the_same():
+    """In float32 compiled loops keep other things than the ops in float64 do."""
+    results = []
+    for dtype in (np.float64, np.float32):
+        rng = np.random.default_rng(1)
+        nn = tinyvision.nn
+        model = nn.Sequential(
+            nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 16, 3, 2, 1),
+            nn.GroupNorm(4, 16), nn.GELU(), nn.Conv2d(16, 16, 3, 1, 1, groups=16), nn.LeakyReLU(0.2, inplace=True),
+            nn.AvgPool2d(2), nn.Flatten(), nn.LayerNorm(64), nn.PReLU(), nn.Linear(64, 4), nn.Softplus(),
+        )  # fmt: skip
+        for p in model.parameters():
+            p.data = tinyvision.tensor((rng.standard_normal(tuple(p.shape)) * 0.3).astype(dtype))
+        x = tinyvision.tensor(rng.standard_normal((4, 3, 16, 16)).astype(dtype), requires_grad=True)
+        loss = tinyvision.nn.functional.cross_entropy(model(x), tinyvision.tensor([0, 1, 2, 3]))
+        (g,) = autograd.grad(loss, x, create_graph=True)
+        ((g.flatten(1).norm(dim=1) - 1) ** 2).mean().backward()
+        results.append([x.grad.numpy(), *(p.grad.numpy() for p in model.parameters() if p.grad is not None)])
+    for exact, found in zip(*results, strict=True):
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, exact, rtol=1e-3, atol=1e-4 * np.abs(exact).max())

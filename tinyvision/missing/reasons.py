@@ -26,7 +26,7 @@ KINDS = (
     ),
     (
         "functions are not transformed: gradients are those of one number, from backward() or autograd.grad",
-        "torch.func torch.autograd.forward_ad torch.autograd.functional torch.nn.utils.stateless",
+        "torch.func torch.autograd.forward_ad torch.autograd.functional.jvp torch.nn.utils.stateless",
     ),
     ("all numbers of a tensor count, and all of its rows are of one length", "torch.masked torch.nested"),
     (
