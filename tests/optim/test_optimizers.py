@@ -182,7 +182,8 @@ def test_groups_of_a_model():
     np.testing.assert_allclose(model[1].bias.detach().numpy(), before[3] - 2 * 4, rtol=1e-6)
     optimizer.zero_grad()
     assert all(p.grad is None for p in model.parameters())
-    assert "Parameter Group 2\n    dampening: 0\n    lr: 2.0\n" in repr(optimizer)
+    hints = "    differentiable: False\n    foreach: None\n    fused: None\n"
+    assert f"Parameter Group 2\n    dampening: 0\n{hints}    lr: 2.0\n" in repr(optimizer)
 
 
 def test_adam_with_a_decoupled_decay_is_adamw():
@@ -339,11 +340,11 @@ def test_what_a_captured_step_reads_is_put_into_memory_once():
 def test_of_a_saved_group_its_options_and_what_schedules_keep_come_back():
     p = nn.Parameter(np.ones(2))
     state = optim.SGD([p], lr=0.1).state_dict()
-    state["param_groups"][0] |= {"lr": 0.2, "initial_lr": 0.3, "foreach": None}
+    state["param_groups"][0] |= {"lr": 0.2, "initial_lr": 0.3, "unheard": None}
     optimizer = optim.SGD([p], lr=0.1)
     optimizer.load_state_dict(state)
     (group,) = optimizer.param_groups
-    assert (group["lr"], group["initial_lr"], "foreach" in group, group["params"]) == (0.2, 0.3, False, [p])
+    assert (group["lr"], group["initial_lr"], "unheard" in group, group["params"]) == (0.2, 0.3, False, [p])
 
 
 @pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "LBFGS"])
@@ -401,3 +402,28 @@ def test_sgd_without_momentum_remembers_nothing(maximize):
         sum(p.sum() for p in parameters).backward()
         optimizer.step()
         assert len(optimizer.state) == 0
+
+
+HINTS = {"foreach": False, "capturable": False, "differentiable": False}
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop", "Adagrad", "Adadelta"])
+def test_a_groups_options_are_those_of_pytorchs(name):
+    """Those included that only choose among ways to compute the same; and files hold them both ways."""
+    ours, theirs = ([getattr(t.optim, name)([t.nn.Parameter(t.ones(2))]) for _ in "ab"] for t in (tv, torch))
+    for mine, yours in zip(ours, theirs, strict=True):
+        assert mine.state_dict()["param_groups"] == yours.state_dict()["param_groups"]
+        known = {key: value for key, value in HINTS.items() if key in mine.defaults}
+        mine.param_groups[0].update(known, lr=0.25)
+        yours.param_groups[0].update(known, lr=0.25)
+    fresh, new = (getattr(t.optim, name)([t.nn.Parameter(t.ones(2))]) for t in (tv, torch))
+    fresh.load_state_dict(theirs[0].state_dict())
+    new.load_state_dict({"state": {}, "param_groups": ours[0].state_dict()["param_groups"]})
+    assert fresh.state_dict()["param_groups"] == new.state_dict()["param_groups"]
+    assert fresh.param_groups[0]["foreach"] is False
+    assert fresh.param_groups[0]["lr"] == 0.25
+
+
+def test_a_step_on_the_tape_is_refused_in_a_group_too():
+    with pytest.raises(OptionError, match="differentiable"):
+        tv.optim.SGD([{"params": [tv.nn.Parameter(tv.ones(2))], "differentiable": True}])

@@ -351,10 +351,62 @@ def test_how_nothing_lies_in_memory():
     for shape in ((0,), (2, 0), (0, 3), (2, 0, 3), (0, 0)):
         ours, theirs = tv.zeros(shape), torch.zeros(shape)
         assert ours.data_ptr() == theirs.data_ptr() == 0
-        for x, y in ((ours, theirs), (ours + 1, theirs + 1), (ours[:1], theirs[:1])):
+        for x, y in ((ours, theirs), (ours + 1, theirs + 1), (ours.clone(), theirs.clone())):
             assert x.stride() == y.stride()
+            assert x.storage_offset() == y.storage_offset() == 0
     for start in range(3):
         assert tv.zeros(3)[start:].storage_offset() == torch.zeros(3)[start:].storage_offset()
+
+
+@pytest.mark.parametrize("view", [np.s_[:, -1], np.s_[:, ::2], np.s_[:, 1:]], ids=str)
+def test_where_a_view_of_nothing_lies_is_not_told(view):
+    x = tv.zeros(0, 3)[view].detach()
+    for ask in (x.stride, x.storage_offset):
+        with pytest.raises(ShapeError, match="nowhere"):
+            ask()
+
+
+WRITTEN_EARLY = {
+    "sum": lambda t, x, out: t.sum(x, 0, out=out),
+    "mean": lambda t, x, out: t.mean(x, 0, out=out),
+    "amax": lambda t, x, out: t.amax(x, 0, out=out),
+    "max": lambda t, x, out: t.max(x, 0, out=(out, t.zeros(2, dtype=t.int64))),
+    "mv": lambda t, x, out: t.mv(x, x[1], out=out),
+}
+
+
+@pytest.mark.parametrize("name", WRITTEN_EARLY)
+def test_what_is_read_while_out_is_written_is_refused(name):
+    """PyTorch's result is no longer the sum, but what its order of reading and writing leaves."""
+    compute = WRITTEN_EARLY[name]
+    for t in (torch, tv):
+        x = t.tensor([[2.5, -1.0], [1.0, 3.0]], dtype=t.float64)
+        right = t.zeros(2, dtype=t.float64)
+        compute(t, x.clone(), right)
+        if t is torch:
+            out = x[:, 0]
+            compute(t, x, out)
+            assert out.tolist() != right.tolist()
+        else:
+            with pytest.raises(OptionError, match="written over"):
+                compute(t, x, x[:, 0])
+            compute(t, x.clone(), x[:, 0])
+            assert x[:, 0].tolist() == right.tolist()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("exponent", [0.5, -0.5])
+@pytest.mark.parametrize("form", ["number", "one", "each"])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_half_is_a_root_of_wide_numbers_alone(dtype, exponent, form):
+    seen = []
+    for t in (torch, tv):
+        x = t.tensor([float("-inf"), -0.0, 0.0, 4.0, float("inf"), -2.0], dtype=getattr(t, dtype), requires_grad=True)
+        power = {"number": exponent, "one": t.tensor(exponent), "each": t.full((6,), exponent, dtype=x.dtype)}[form]
+        y = x**power
+        y.sum().backward()
+        seen.append((str(y.dtype).rpartition(".")[2], repr(y.tolist()), repr(x.grad.tolist())))
+    assert seen[0] == seen[1]
 
 
 def test_sizes_to_repeat_to_stand_alone_or_together():
@@ -529,3 +581,48 @@ def test_what_is_scattered_is_not_read_from_where_it_is_written():
     x = tv.arange(4.0)
     with pytest.raises(OptionError, match="masked_scatter_: some numbers that are read are written over"):
         x.masked_scatter_(x > 1, x)
+
+
+NO_VIEWS = {
+    "roll": lambda t, x: x.roll(1),
+    "rot90": lambda t, x: x.rot90(),
+    "kron": lambda t, x: t.kron(x, x),
+    "einsum": lambda t, x: t.einsum("i,j->ij", x[0], x[1]),
+    "einsum of one": lambda t, x: t.einsum("ij->i", x),
+    "quantile": lambda t, x: x.quantile(0.5, dim=0),
+    "diag": lambda t, x: t.diag(x[0]),
+    "conv1d": lambda t, x: t.nn.functional.conv1d(x[None], t.ones(1, 2, 2)),
+}
+
+
+@pytest.mark.parametrize("name", NO_VIEWS)
+def test_what_is_put_together_is_no_view(name):
+    """So its own views ask for a gradient when it does."""
+    for t in (torch, tv):
+        y = NO_VIEWS[name](t, t.arange(6.0).reshape(2, 3))
+        view = y[..., 0]
+        y.requires_grad_()
+        assert view.requires_grad
+
+
+def test_blocks_of_one_number_meet_as_tensors_do():
+    for t in (torch, tv):
+        joined = t.block_diag(t.tensor(2.5, dtype=t.float64), t.ones(1, 2))
+        assert joined.dtype == t.float32
+        assert joined.tolist() == [[2.5, 0, 0], [0, 1, 1]]
+
+
+def test_the_product_of_one_number_has_its_slope_at_infinity_too():
+    for t in (torch, tv):
+        x = t.tensor([[float("inf")], [2.0]], requires_grad=True)
+        x.cumprod(1).sum().backward()
+        assert x.grad.tolist() == [[1.0], [1.0]]
+
+
+def test_how_many_rows_numbers_differ_in_is_flat():
+    for t in (torch, tv):
+        x = t.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+        distance = t.cdist(x, x.detach() * t.tensor([1.0, 2.0]), p=0)
+        distance.sum().backward()
+        assert distance.tolist() == [[1.0, 2.0], [1.0, 1.0]]
+        assert x.grad.tolist() == [[0.0, 0.0], [0.0, 0.0]]

@@ -52,8 +52,15 @@ def _share(lost, tied, dy):
 
 def power_forward(base: Array, exponent: Array) -> tuple[Array, Any]:
     """y = base ** exponent, where both are arrays.   ->  y, cache"""
-    y, _ = _value("power", np.power, base, exponent)
+    y, _ = _value("power", _power, base, exponent)
     return y, (base, exponent, y)
+
+
+def _power(base, exponent):
+    """base ** exponent, where NumPy takes a root for a single 1/2: but pow(-∞, 1/2) is ∞ and pow(-0.0, 1/2) 0.0."""
+    y = np.power(base, exponent)
+    is_root = isinstance(exponent, np.ndarray) and exponent.size == 1 and exponent.item() == 0.5
+    return np.where(base == -np.inf, np.inf, y + 0.0) if is_root else y
 
 
 def power_backward(dy: Array, cache: Any, needs: Needs = (True, True)) -> Gradients:

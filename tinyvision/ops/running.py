@@ -48,6 +48,8 @@ def cumprod_backward(dy: Array, cache: Any, needs: Needs = (True,)) -> Gradients
     Before the first zero, the product is y_j / x_i. Behind it everything is multiplied by that zero, so dx is 0; at the
     zero, x_k, it is p · r_k, with p what stands before it and r_i = dy_i + x_{i+1} · r_{i+1}, counted from the end."""
     x, y, axis = cache
+    if x.shape[axis] == 1:  # no product; and without one, infinite numbers have no nan
+        return (dy.copy(),)
     x, y, dy = (np.moveaxis(a, axis, 0) for a in (x, y, dy))  # (n, ...)
     zeros = np.cumsum(x == 0, axis=0)
     rest, at_zero = 0, np.empty_like(dy, order="C")

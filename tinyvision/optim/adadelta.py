@@ -8,7 +8,7 @@ import numpy as np
 from .. import blocks
 from ..tape import Variable
 from ..types import Array
-from .optimizer import BoundedOptimizer, followed, refuse_differentiable
+from .optimizer import BoundedOptimizer, followed
 
 
 class Adadelta(BoundedOptimizer):
@@ -31,9 +31,9 @@ class Adadelta(BoundedOptimizer):
         maximize: bool = False,
         differentiable: bool = False,
     ) -> None:
-        refuse_differentiable("Adadelta", differentiable)
         options = {"lr": lr, "rho": rho, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
-        super().__init__(params, options)
+        hints = {"foreach": foreach, "capturable": capturable, "differentiable": differentiable}
+        super().__init__(params, {**options, **hints})
 
     def update(self, p: Variable, gradient: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
         """One step for one parameter, in place."""

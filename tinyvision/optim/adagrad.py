@@ -9,7 +9,7 @@ from .. import blocks
 from ..errors import OptionError
 from ..tape import Variable
 from ..types import Array
-from .optimizer import BoundedOptimizer, followed, refuse_differentiable
+from .optimizer import BoundedOptimizer, followed
 
 
 class Adagrad(BoundedOptimizer):
@@ -33,9 +33,9 @@ class Adagrad(BoundedOptimizer):
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        refuse_differentiable("Adagrad", differentiable)
         options = {"lr": lr, "lr_decay": lr_decay, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
-        super().__init__(params, {**options, "initial_accumulator_value": initial_accumulator_value})
+        options |= {"initial_accumulator_value": initial_accumulator_value}
+        super().__init__(params, {**options, "foreach": foreach, "differentiable": differentiable, "fused": fused})
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add parameters; their sums start at once, as PyTorch's do, so that a state_dict() has them before a step.

@@ -10,7 +10,7 @@ from ..device import is_capturing
 from ..kernels import adam, sgd
 from ..tape import Variable
 from ..types import Array
-from .optimizer import BoundedOptimizer, averaged, refuse_differentiable
+from .optimizer import BoundedOptimizer, averaged
 
 
 class Adam(BoundedOptimizer):
@@ -38,7 +38,6 @@ class Adam(BoundedOptimizer):
         fused: bool | None = None,
         decoupled_weight_decay: bool = False,
     ) -> None:
-        refuse_differentiable(type(self).__name__, differentiable)
         options: dict[str, Any] = {
             "lr": lr,
             "betas": betas,
@@ -47,6 +46,7 @@ class Adam(BoundedOptimizer):
             "amsgrad": amsgrad,
         }
         options |= {"maximize": maximize, "decoupled_weight_decay": bool(decoupled_weight_decay)}
+        options |= {"foreach": foreach, "capturable": capturable, "differentiable": differentiable, "fused": fused}
         super().__init__(params, options)
 
     def update_together(self, parameters: list[Any], group: dict[str, Any]) -> bool:
@@ -151,5 +151,6 @@ class AdamW(Adam):
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        refuse_differentiable(type(self).__name__, differentiable)
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize, decoupled_weight_decay=True)
+        hints: dict[str, Any] = {"foreach": foreach, "capturable": capturable, "fused": fused}
+        hints |= {"differentiable": differentiable, "maximize": maximize}
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, decoupled_weight_decay=True, **hints)

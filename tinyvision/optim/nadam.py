@@ -8,7 +8,7 @@ import numpy as np
 from .. import blocks
 from ..tape import Variable
 from ..types import Array
-from .optimizer import BoundedOptimizer, averaged, followed, refuse_differentiable
+from .optimizer import BoundedOptimizer, averaged, followed
 
 
 class NAdam(BoundedOptimizer):
@@ -36,10 +36,10 @@ class NAdam(BoundedOptimizer):
         capturable: bool = False,
         differentiable: bool = False,
     ) -> None:
-        refuse_differentiable("NAdam", differentiable)
         options = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
         decays = {"momentum_decay": momentum_decay, "decoupled_weight_decay": decoupled_weight_decay}
-        super().__init__(params, {**options, **decays})
+        hints = {"foreach": foreach, "capturable": capturable, "differentiable": differentiable}
+        super().__init__(params, {**options, **decays, **hints})
 
     def update(self, p: Variable, gradient: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
         """One step for one parameter, in place."""

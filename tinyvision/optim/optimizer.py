@@ -23,6 +23,8 @@ _SCHEDULES = ("initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum",
 
 # Options that are numbers of 0 or more, whichever optimizer has them.
 _FROM_ZERO = ("lr", "lr_decay", "weight_decay", "momentum_decay", "eps", "momentum", "initial_accumulator_value")
+# Options that choose in PyTorch among ways to compute the same.
+_HINTS = ("foreach", "fused", "capturable", "differentiable")
 # What other libraries call the learning rate and the weight decay.
 _ELSEWHERE = ("learning_rate", "wd")
 _ALIKE = 0.75  # by difflib: weight_deacy is meant for weight_decay, layer_decay is not
@@ -292,7 +294,8 @@ def _by_gpu(parameters):
 class BoundedOptimizer(Optimizer):
     """Base of the optimizers here: what options they have is known, and between which bounds.
 
-    A group may have entries of its owner's besides, such as a name, which change nothing.
+    A group may have entries of its owner's besides, such as a name, which change nothing; so do foreach, fused and
+    capturable, which choose in PyTorch among ways to compute the same.
 
     Raises OptionError for misspelt options and for values that mean nothing, besides what Optimizer refuses."""
 
@@ -300,15 +303,17 @@ class BoundedOptimizer(Optimizer):
         """Add parameters with options of their own; what is not named takes the defaults. Raises OptionError."""
         for key in param_group if isinstance(param_group, dict) else ():
             is_known = key in self.defaults or key in ("params", *_SCHEDULES)
-            if not is_known and _is_meant_for_one_of(str(key), (*self.defaults, *_ELSEWHERE)):
-                known = ", ".join(self.defaults)
-                raise OptionError(f"{type(self).__name__}: unknown option {key!r}; known are {known}")
+            known = [name for name in self.defaults if name not in _HINTS]
+            if not is_known and _is_meant_for_one_of(str(key), (*known, *_ELSEWHERE)):
+                raise OptionError(f"{type(self).__name__}: unknown option {key!r}; known are {', '.join(known)}")
         super().add_param_group(param_group)
 
     def check_options(self, group: dict[str, Any]) -> None:
         """Raise OptionError if an option of a group has a value without meaning."""
         super().check_options(group)
         group = {name: group[name] for name in self.defaults}  # what else there is means nothing here
+        if group.get("differentiable"):
+            raise OptionError(f"{type(self).__name__}: differentiable=True is not there: a step is not on the tape")
         for name in _FROM_ZERO:
             value = group.get(name, 0)
             if isinstance(value, Variable):
@@ -356,12 +361,6 @@ def _is_meant_for_one_of(key, options):
     words = f"_{key.lower()}_"
     spellings = [name.replace("_", "") for name in options if f"_{name}_" not in words or words.strip("_") == name]
     return bool(difflib.get_close_matches(words.replace("_", ""), spellings, 1, _ALIKE))
-
-
-def refuse_differentiable(name: str, differentiable: bool) -> None:
-    """Raise OptionError if a step is to be on the tape."""
-    if differentiable:
-        raise OptionError(f"{name}: differentiable=True is not there: a step is not on the tape")
 
 
 def followed(p: Array, gradient: Array, group: Mapping[str, Any]) -> Array:

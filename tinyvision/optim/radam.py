@@ -8,7 +8,7 @@ import numpy as np
 from .. import blocks
 from ..tape import Variable
 from ..types import Array
-from .optimizer import BoundedOptimizer, averaged, followed, refuse_differentiable
+from .optimizer import BoundedOptimizer, averaged, followed
 
 
 class RAdam(BoundedOptimizer):
@@ -35,9 +35,9 @@ class RAdam(BoundedOptimizer):
         capturable: bool = False,
         differentiable: bool = False,
     ) -> None:
-        refuse_differentiable("RAdam", differentiable)
         options = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
-        super().__init__(params, {**options, "decoupled_weight_decay": decoupled_weight_decay})
+        hints = {"foreach": foreach, "capturable": capturable, "differentiable": differentiable}
+        super().__init__(params, {**options, "decoupled_weight_decay": decoupled_weight_decay, **hints})
 
     def update(self, p: Variable, gradient: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
         """One step for one parameter, in place."""

@@ -9,7 +9,7 @@ from .. import blocks
 from ..errors import OptionError
 from ..tape import Variable
 from ..types import Array
-from .optimizer import BoundedOptimizer, followed, refuse_differentiable
+from .optimizer import BoundedOptimizer, followed
 
 
 class RMSprop(BoundedOptimizer):
@@ -34,9 +34,9 @@ class RMSprop(BoundedOptimizer):
         maximize: bool = False,
         differentiable: bool = False,
     ) -> None:
-        refuse_differentiable("RMSprop", differentiable)
         options = {"lr": lr, "alpha": alpha, "eps": eps, "weight_decay": weight_decay, "momentum": momentum}
-        super().__init__(params, {**options, "centered": centered, "maximize": maximize})
+        hints = {"foreach": foreach, "capturable": capturable, "differentiable": differentiable}
+        super().__init__(params, {**options, "centered": centered, "maximize": maximize, **hints})
 
     def check_options(self, group: dict[str, Any]) -> None:
         """Besides the ranges: alpha is 0 or more."""

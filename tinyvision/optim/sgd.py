@@ -11,7 +11,7 @@ from ..errors import OptionError
 from ..kernels import sgd
 from ..tape import Variable
 from ..types import Array
-from .optimizer import BoundedOptimizer, refuse_differentiable
+from .optimizer import BoundedOptimizer
 
 
 class SGD(BoundedOptimizer):
@@ -35,18 +35,9 @@ class SGD(BoundedOptimizer):
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        refuse_differentiable("SGD", differentiable)
-        super().__init__(
-            params,
-            {
-                "lr": lr,
-                "momentum": momentum,
-                "dampening": dampening,
-                "weight_decay": weight_decay,
-                "nesterov": nesterov,
-                "maximize": maximize,
-            },
-        )
+        options = {"lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay}
+        options |= {"nesterov": nesterov, "maximize": maximize}
+        super().__init__(params, {**options, "foreach": foreach, "differentiable": differentiable, "fused": fused})
 
     def check_options(self, group: dict[str, Any]) -> None:
         """Besides the ranges: Nesterov needs a momentum and no dampening."""

@@ -14,8 +14,8 @@ from ..ops.checks import is_integer, one_axis
 from . import taped
 from .arguments import axis_of, shape_of
 from .conversion import copied
-from .operands import promoted, shape_together
-from .writing import views_of_several
+from .operands import promoted, result_type, shape_together
+from .writing import nobodys_view, views_of_several
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -76,7 +76,8 @@ def dstack(tensors: Sequence[Tensor]) -> Tensor:
 
 def block_diag(*tensors: Tensor) -> Tensor:
     """The matrices along the diagonal of a larger one, with zeros elsewhere; a row of numbers is a matrix, too."""
-    blocks = [t if t.ndim > 1 else t.reshape(1, -1) for t in promoted(_several("block_diag", tensors))]
+    kind = result_type(*_several("block_diag", tensors))  # a single number has less to say than a row
+    blocks = [(t if t.ndim > 1 else t.reshape(1, -1)).to(kind) for t in tensors]
     for block in blocks:
         if block.ndim > 2:
             raise ShapeError(f"block_diag: expected matrices or rows of numbers, got {block.shape}")
@@ -235,7 +236,7 @@ def diag_embed(x: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Te
     row, column = (x.like(np.arange(size, like=x.array).reshape(shape)) for shape in ((-1, 1), (1, -1)))
     # Where the number of row i stands: i itself, or `offset` less where the diagonal lies below.
     source = (row + min(offset, 0)).clamp(0, max(x.shape[-1] - 1, 0)).expand(size, size)
-    return movedim(x[..., source].masked_fill(column - row != offset, 0), (-2, -1), (rows, columns))
+    return nobodys_view(movedim(x[..., source].masked_fill(column - row != offset, 0), (-2, -1), (rows, columns)))
 
 
 # -- turned
@@ -299,7 +300,7 @@ def flipud(x: Tensor) -> Tensor:
 def roll(x: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     """x moved on along some axes, what leaves at one end entering at the other; without dims, read as one row."""
     if dims is None:
-        return roll(x.reshape(-1), shifts, 0).reshape(x.shape)
+        return nobodys_view(roll(x.reshape(-1), shifts, 0).reshape(x.shape))
     shifts = (shifts,) if is_integer(shifts) else tuple(shifts)
     return taped.roll(
         x,
@@ -317,7 +318,7 @@ def rot90(x: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
     if turns == 2:
         return flip(x, one, two)
     if turns == 1:
-        return flip(x, two).transpose(one, two)
+        return nobodys_view(flip(x, two).transpose(one, two))
     return flip(x.transpose(one, two), two) if turns else x.clone()
 
 

@@ -231,6 +231,8 @@ def power(x: Tensor, exponent: Any) -> Tensor:
         raise DtypeError(f"pow: the exponent must be a number or a tensor, got {type(exponent).__name__}")
     if isinstance(exponent, bool):
         return x.logical_or(not exponent) if x.dtype.kind == "b" else power(x, int(exponent))
+    if x.dtype == np.float16 and abs(exponent) == 0.5:  # of which PyTorch takes no root
+        return taped.power_of(x, np.asarray(exponent, x.dtype, like=x.array))
     if x.dtype.kind == "f" or not is_integer(exponent):
         return taped.power(floating(x), exponent=exponent)
     if exponent < 0:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 def stride(x: Tensor, dim: int | None = None) -> Any:
-    """How many numbers on in memory the next one along each axis is, or along one axis."""
+    """How many numbers on in memory the next one along each axis is, or along one axis. Raises ShapeError for a view
+    of nothing, of which NumPy does not say where it would be."""
+    _check_is_somewhere("stride", x)
     steps = tuple(step // x.array.itemsize for step in x.array.strides)
     if 0 in x.shape and 0 in steps:  # NumPy's of nothing; PyTorch's are as if there were one of it
         steps = tuple(math.prod(n or 1 for n in x.shape[axis + 1 :]) for axis in range(x.ndim))
@@ -58,11 +60,17 @@ def data_ptr(x: Tensor) -> int:
 
 
 def storage_offset(x: Tensor) -> int:
-    """How many numbers of the memory that x looks at lie before its first."""
+    """How many numbers of the memory that x looks at lie before its first. Raises ShapeError for a view of nothing."""
+    _check_is_somewhere("storage_offset", x)
     base = x.array
     while getattr(base, "base", None) is not None and hasattr(base.base, "dtype"):
         base = base.base
     return (address_of(x.array) - address_of(base)) // element_size(x)
+
+
+def _check_is_somewhere(what, x):
+    if 0 in x.shape and getattr(x.array, "base", None) is not None:
+        raise ShapeError(f"{what}: {x.shape} holds no numbers, so this view of another tensor is nowhere in it")
 
 
 def get_device(x: Tensor) -> int:

@@ -103,7 +103,7 @@ def _into(name: str, out: _Any, compute: _Callable[[], _Any], read: _Any) -> _An
             raise _ShapeError(f"{name}: out is {tuple(place.shape)} but the result is {tuple(y.shape)}")
         for value in read:
             if isinstance(value, _Tensor):
-                _is_read_from(name, place, value)
+                _is_read_from(f"{name} along an axis" if several else name, place, value)
         place.copy_(y)
     return out
 

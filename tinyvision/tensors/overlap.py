@@ -20,6 +20,11 @@ _MIXED = {
     "addmm_", "addmv_", "addr_", "baddbmm_", "index_add_", "index_copy_", "index_put_", "masked_scatter_", "scatter_",
     "scatter_add_",
 }  # fmt: skip
+# Functions that write to `out=` before they have read all: in PyTorch, sums begin there, products and extremes.
+_WRITTEN_EARLY = {
+    "addbmm", "addmm", "addmv", "all", "amax", "amin", "any", "baddbmm", "bmm", "matmul", "max along an axis",
+    "mean", "min along an axis", "mm", "mv", "nansum", "prod", "sum",
+}  # fmt: skip
 
 
 def is_read_from(name: str, x: Any, value: Any, index: Any = ..., anew: bool = True) -> bool:
@@ -30,7 +35,7 @@ def is_read_from(name: str, x: Any, value: Any, index: Any = ..., anew: bool = T
     target, source = x.array, value.array
     if type(target) is not type(source) or not np.may_share_memory(target, source):
         return False
-    if name in _MIXED:
+    if name in _MIXED or name in _WRITTEN_EARLY:
         return _refuse(name) if np.shares_memory(target, source) else False
     if index is ...:
         if not np.shares_memory(target, source):

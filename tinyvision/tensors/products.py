@@ -168,7 +168,7 @@ def kron(x: Tensor, other: Tensor) -> Tensor:
     outer = x.reshape([n for size in sizes[0] for n in (size, 1)]) * other.reshape(
         [n for size in sizes[1] for n in (1, size)]
     )
-    return outer.reshape([a * b for a, b in zip(*sizes, strict=True)])
+    return nobodys_view(outer.reshape([a * b for a, b in zip(*sizes, strict=True)]))
 
 
 def cross(x: Tensor, other: Tensor, dim: int = -1) -> Tensor:
@@ -183,7 +183,10 @@ def cross(x: Tensor, other: Tensor, dim: int = -1) -> Tensor:
 def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = "use_mm_for_euclid_dist_if_necessary") -> Tensor:
     """The distance of every row of x1 to every row of x2: (..., P, M), (..., R, M)  ->  (..., P, R). compute_mode
     chooses among ways to compute it, of which there is one here."""
-    return note_derived((x1.unsqueeze(-2) - x2.unsqueeze(-3)).norm(p, -1), x1, x2)
+    difference = x1.unsqueeze(-2) - x2.unsqueeze(-3)
+    if p == 0:  # how many are not zero, which is flat: PyTorch hands zeros on, which it does not for norm(0)
+        return difference.sign().abs().sum(-1)
+    return note_derived(difference.norm(p, -1), x1, x2)
 
 
 # -- einsum
@@ -215,7 +218,11 @@ def einsum(equation: Any, *operands: Any) -> Tensor:
     gone = [i for i, letter in enumerate(letters) if letter not in output]
     y = y.sum(gone) if gone else y
     letters = [letter for letter in letters if letter in output]
-    return y.permute([letters.index(letter) for letter in output]) if letters else y
+    if not letters:
+        return y
+    arranged = y.permute([letters.index(letter) for letter in output])
+    is_outer = len(inputs) > 1 and not set.intersection(*map(set, inputs))
+    return nobodys_view(arranged) if gone or is_outer else arranged
 
 
 def _in_letters(given):

@@ -377,7 +377,7 @@ def quantile(
     numbers = (values.array == values.array).all(axis=0)
     found = taped.where(found, values[-1], condition=np.asarray(numbers, like=x.array))  # nan is sorted to the end
     found = found.unsqueeze(axis + 1) if keepdim else found
-    return found if q.ndim else found[0]
+    return found if q.ndim else nobodys_view(found[0])
 
 
 def var_mean(

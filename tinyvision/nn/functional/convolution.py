@@ -53,7 +53,7 @@ def conv1d(
     stride, dilation = (1, _one(stride)), (1, _one(dilation))
     padding = padding if isinstance(padding, str) else (0, _one(padding))
     y = conv2d(_upright(input), _upright(weight), bias, stride, padding, dilation, groups)
-    return F.reshape(y, shape=(*y.shape[:-2], y.shape[-1]))
+    return nobodys_view(F.reshape(y, shape=(*y.shape[:-2], y.shape[-1])))
 
 
 def conv_transpose2d(
@@ -95,7 +95,7 @@ def conv_transpose1d(
         groups,
         (1, _one(dilation)),
     )
-    return F.reshape(y, shape=(*y.shape[:-2], y.shape[-1]))
+    return nobodys_view(F.reshape(y, shape=(*y.shape[:-2], y.shape[-1])))
 
 
 def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
