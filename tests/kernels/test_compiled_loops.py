@@ -358,7 +358,7 @@ def test_inference_in_groups(given, rng, loops):
     expected = conv2d_inference(*[None if a is None else a.astype(float) for a in arrays], *rest)
     for memory in (kept, kept, None):  # with what the first call has kept, and without
         np.testing.assert_allclose(drop_in.forward(*arrays, *rest, memory), expected, **TOLERANCE)
-    assert list(kept) == ["grouped"]
+    assert list(kept) == [("grouped", 2)]
 
 
 @pytest.mark.parametrize("activation", [None, "relu", "relu6", "sigmoid"])

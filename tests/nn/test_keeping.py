@@ -1,4 +1,4 @@
-"""What inference on a GPU keeps of weights between calls, and that it is never older than the weights themselves."""
+"""What inference keeps of weights between calls, and that it is never older than the weights themselves."""
 
 import copy
 import gc
@@ -11,11 +11,13 @@ import counting_gpu
 import numpy as np
 import pretended_gpu as pretence
 import pytest
+import torch
 from strict import StrictArray
 
 import tinyvision as tv
 from tinyvision import capturing, kernels, nn, optim
 from tinyvision.device import precision_of, replays
+from tinyvision.nn import fusing
 from tinyvision.nn.fusing import conv_norm_act
 from tinyvision.nn.keeping import kept_of
 
@@ -130,14 +132,14 @@ HELD = [by_what_was_held, by_the_base_that_was_held, by_a_tensor_that_was_held]
 pretended_gpu = pretence.pretended_gpu
 
 
-@pytest.fixture
-def computing(pretended_gpu):
-    """A pretended GPU that computes, with arrays that say what they are views of, as CuPy's."""
+@pytest.fixture(params=["cpu", "cuda"])
+def computing(request, pretended_gpu):
+    """The CPU, and a pretended GPU that computes, with arrays that say what they are views of, as CuPy's."""
     assert pretended_gpu
     where = types.SimpleNamespace(ptr=0)
     with patch.object(StrictArray, "base", None, create=True), patch.object(StrictArray, "data", where, create=True):
         held.clear()
-        yield
+        yield request.param
 
 
 @pytest.fixture
@@ -149,17 +151,17 @@ def counts(monkeypatch):
         yield counts
 
 
-def a_model():
+def a_model(device="cuda"):
     tv.manual_seed(3)
     model = Layers()
     with tv.no_grad():
         for name in NAMES[1:]:
             named(model, name).uniform_(0.5, 1.5)  # none is 0
-    return model.to("cuda").eval()
+    return model.to(device).eval()
 
 
-def images():
-    return tv.tensor(np.random.default_rng(4).standard_normal((2, 4, 5, 6)).astype(np.float32)).to("cuda")
+def images(device="cuda"):
+    return tv.tensor(np.random.default_rng(4).standard_normal((2, 4, 5, 6)).astype(np.float32)).to(device)
 
 
 def scores(model, x):
@@ -202,7 +204,7 @@ def test_nothing_is_kept_while_somebody_else_may_write(counts, write, name):
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("write", WRITES + HELD, ids=lambda write: write.__name__)
 def test_results_are_those_of_the_weights_as_they_are(computing, write, name):
-    model, x = a_model(), images()
+    model, x = a_model(computing), images(computing)
     before = scores(model, x).numpy()
     write(model, name)
     scores(model, x)
@@ -216,7 +218,7 @@ def test_results_are_those_of_the_weights_as_they_are(computing, write, name):
 
 @pytest.mark.parametrize("kind", [optim.SGD, optim.Adam])
 def test_what_is_learned_counts(computing, kind):
-    model, x = a_model(), images()
+    model, x = a_model(computing), images(computing)
     for _ in range(3):
         before = scores(model, x).numpy()
         model.train()
@@ -231,9 +233,9 @@ def test_what_is_learned_counts(computing, kind):
 
 def test_weights_that_come_and_go_are_not_taken_for_one_another(computing):
     """Where one was, the next may lie, and have its id."""
-    model, x = a_model(), images()
+    model, x = a_model(computing), images(computing)
     for i in range(20):
-        weight = nn.Parameter(tv.tensor(np.full((8, 4, 3, 3), i, np.float32)).to("cuda"))
+        weight = nn.Parameter(tv.tensor(np.full((8, 4, 3, 3), i, np.float32)).to(computing))
         model.conv.weight = weight
         del weight
         np.testing.assert_array_equal(scores(model, x).numpy(), scores(copy.deepcopy(model), x).numpy())
@@ -332,8 +334,99 @@ def test_copies_take_nothing_along(counts):
     assert pickle.loads(pickle.dumps(model.conv.weight)).kept is None
 
 
-def test_nothing_is_kept_on_the_cpu():
-    model = Layers().eval()
-    scores(model, tv.zeros(2, 4, 5, 6))
-    assert model.conv.weight.kept is None
-    assert kept_of(model.norm.weight) is None
+def test_copies_on_the_cpu_take_nothing_along():
+    model, x = a_model("cpu"), images("cpu")
+    scores(model, x)
+    assert model.conv.weight.kept is not None
+    for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert twin.conv.weight.kept is None
+    assert copy.copy(model.conv.weight).kept is None
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("write", WRITES, ids=lambda write: write.__name__)
+def test_on_the_cpu_a_write_is_noticed_as_well(write, name):
+    model, x = a_model("cpu"), images("cpu")
+    scores(model, x)
+    before = named(model, name).kept
+    scores(model, x)
+    assert before is not None
+    assert named(model, name).kept is before
+    write(model, name)
+    assert named(model, name).kept is not before
+    for _ in range(2):
+        scores(model, x)
+    assert named(model, name).kept is not None
+
+
+def test_on_the_cpu_a_batch_norm_is_folded_once(monkeypatch):
+    model, x, folded, calls = a_model("cpu"), images("cpu"), fusing._folded, []
+    monkeypatch.setattr(fusing, "_folded", lambda *a, **options: calls.append(a) or folded(*a, **options))
+    for count in (1, 1):
+        scores(model, x)
+        assert len(calls) == count
+    model.norm.bias.array[0] = 5
+    scores(model, x)
+    assert len(calls) == 2
+
+
+LOOKS = {  # all by which others may write to an array, without the array
+    "a view": lambda array: array[1:],
+    "a view of a view": lambda array: array.transpose()[..., ::2],
+    "a buffer": memoryview,
+    "PyTorch's tensor": torch.from_numpy,
+    "PyTorch's tensor, by DLPack": torch.from_dlpack,
+    "an iterator": lambda array: array.flat,
+    "an address with its array": lambda array: array.ctypes,
+}
+
+
+@pytest.mark.parametrize("name", ["conv.weight", "norm.running_var"])
+@pytest.mark.parametrize("look", LOOKS)
+def test_on_the_cpu_nothing_is_kept_while_somebody_may_write(look, name):
+    model, x = a_model("cpu"), images("cpu")
+    scores(model, x)
+    taken = LOOKS[look](named(model, name).array)
+    scores(model, x)
+    assert named(model, name).kept is None
+    del taken
+    scores(model, x)
+    assert named(model, name).kept is not None
+
+
+@pytest.mark.parametrize("source", ["file", "buffer", "another library"])
+def test_on_the_cpu_memory_of_others_is_nobodys_to_judge(source, tmp_path):
+    model, x, numbers = a_model("cpu"), images("cpu"), np.ones(8, np.float32)
+    if source == "file":
+        array = np.memmap(tmp_path / "numbers", np.float32, "w+", shape=8)
+        array[...] = 1
+        others = array
+    elif source == "buffer":
+        others = bytearray(numbers.tobytes())
+        array = np.frombuffer(others, np.float32)
+    else:
+        others = torch.ones(8)
+        array = others.numpy()
+    model.norm.bias.array = np.asarray(array)
+    del array
+    before = scores(model, x).numpy()
+    assert kept_of(model.norm.bias) is None
+    memory = others.numpy() if source == "another library" else np.frombuffer(others, np.float32)
+    memory[...] = 7
+    del memory
+    assert not np.array_equal(before, scores(model, x).numpy())
+
+
+def test_one_weight_of_several_convolutions():
+    """In other groups, at another stride: what is kept of it for one is not what the others need."""
+    rng = np.random.default_rng(6)
+    convs = [nn.Conv2d(32 * g, 64, 3, stride=s, padding=1, groups=g, bias=False) for g, s in ((1, 1), (2, 1), (4, 2))]
+    for conv in convs:
+        conv.weight = convs[0].weight
+    images = [tv.tensor(rng.standard_normal((2, conv.in_channels, 9, 9)).astype(np.float32)) for conv in convs]
+    for _ in range(2):
+        for conv, x in zip(convs, images, strict=True):
+            expected = nn.functional.conv2d(x, conv.weight.clone(), None, conv.stride, 1, 1, conv.groups).relu()
+            with tv.no_grad():
+                y = conv_norm_act(x, conv, None, nn.ReLU())
+            np.testing.assert_allclose(y.numpy(), expected.detach().numpy(), rtol=1e-3, atol=1e-4)

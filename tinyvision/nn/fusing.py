@@ -173,10 +173,10 @@ def _inference(x, conv, norm, activation, skip):
     image, beyond = x.array, conv.beyond
     if any(beyond) and not on_cpu(image):  # kernels know images with as much around them on all sides
         image, beyond = reaching(image, beyond), (0, 0)
-    if on_cpu(image):
-        kept = conv.kept if precision_of.cpu == "ieee" else None  # else the weight is rounded before it is used
+    if on_cpu(image) and precision_of.cpu != "ieee":
+        kept = None  # the weight is rounded before it is used
     else:
-        kept = kept_of(conv.weight)  # asked before anybody here has its array
+        kept = kept_of(conv.weight) if conv.kept is None else conv.kept  # asked before anybody here has its array
     arguments = (image, read(conv.weight), scale, shift, None if skip is None else skip.array, activation)
     options = (conv.stride, conv.padding, conv.dilation, conv.groups)
     return x.like(_conv2d_inference(*arguments, *options, kept, beyond))

@@ -1,4 +1,4 @@
-"""What a GPU computes from a layer's tensors before it can use them, kept until somebody may have changed them.
+"""What inference computes from a layer's tensors before it can use them, kept until somebody may have changed them.
 
 A weight is brought into the order in which a kernel reads it, a batch-norm is folded into a scale and a shift: the same
 numbers at every call of a network that does not learn. But anybody may write to a weight: optimizers do, and so does
@@ -7,7 +7,7 @@ the array may write to it, and nothing is kept of a tensor whose memory somebody
 inference, which only reads, looks by `tape.read`, and that forgets nothing.
 
 What nobody here can see is a write by who has kept no array, only the number of its address: a graph that was captured
-with CuPy's own calls. After such a write, look at `.array`.
+with CuPy's own calls, a program in C. After such a write, look at `.array`.
 """
 
 import sys
@@ -45,13 +45,16 @@ class Lasting(Tensor):
 
 def kept_of(*tensors: Tensor | None) -> dict[Any, Any] | None:
     """Where to look for what was computed from these tensors together (of None: from nothing), and to leave it for the
-    next call; None where it cannot be kept: on the CPU, for a graph, and where somebody else may write to one of them.
+    next call; None where it cannot be kept: for a graph, and where somebody else may write to one of them.
 
-    What is kept belongs to the stream on which it was computed, and to the time before the next replay of a graph."""
+    On a GPU it belongs to the stream on which it was computed, and to the time before the next replay of a graph."""
     given = [t for t in tensors if t is not None]
-    if without_cublas() or on_cpu(read(given[0])):
+    if on_cpu(read(given[0])):
+        now = None
+    elif without_cublas():
         return None
-    now = replays[0], current_stream(read(given[0]).device.id)
+    else:
+        now = replays[0], current_stream(read(given[0]).device.id)
     own = [(t, getattr(t, "kept", None)) for t in given]
     first, *others = [kept if kept is not None and kept["at"] == now else _begun(t, now) for t, kept in own]
     if first is None or None in others:
@@ -67,7 +70,7 @@ def kept_of(*tensors: Tensor | None) -> dict[Any, Any] | None:
 
 def _begun(tensor, now):
     """A tensor's own, another dict after every look at it; None where nothing can be kept."""
-    if not isinstance(tensor, Lasting) or on_cpu(read(tensor)):
+    if not isinstance(tensor, Lasting):
         return None
     tensor.kept = None  # it may hold a view of the tensor's memory
     forget_replaced(tensor)
@@ -82,8 +85,12 @@ def _is_alone(tensor):
     if not hasattr(read(tensor), "base") or sys.getrefcount(read(tensor)) > 2:
         return False
     is_view = read(tensor).base is not None
-    if is_view and (read(tensor).base.base is not None or sys.getrefcount(read(tensor).base) > 2):
+    if is_view and getattr(read(tensor).base, "base", 0) is not None:  # of a view, or of a file, a buffer
         return False
+    if is_view and sys.getrefcount(read(tensor).base) > 2:
+        return False
+    if on_cpu(read(tensor)):
+        return bool((read(tensor).base if is_view else read(tensor)).flags.owndata)
     if type(getattr(read(tensor).data, "mem", None)).__name__ == "UnownedMemory":
         return False
     owners = 2 if is_view and read(tensor).base.data is read(tensor).data else 1

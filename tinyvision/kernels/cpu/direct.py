@@ -20,6 +20,7 @@ from ...ops.conv import way_of
 from ...ops.convolution.planes import FEW_CHANNELS
 from ...ops.convolution.sliding import Sliding, channels_last
 from ...types import Array, Pair
+from ..launch import computed
 from ..ways import ACTIVATIONS, Way, drop_ins
 from . import columns, crew
 from .activation import curved
@@ -304,11 +305,7 @@ def blanked(dx: Array, seen: Any, PH: int, PW: int, begin: int, end: int) -> Non
 
 
 def _correlate(x, weight, y, sliding, scale=None, shift=None, skip=None, activation=None, kept=None):
-    packed = None if kept is None else kept.get("direct")
-    if packed is None:
-        packed = packed_by_blocks(weight)
-        if kept is not None:
-            kept["direct"] = packed
+    packed = computed(kept, "direct", lambda: packed_by_blocks(weight))
     _fill(x, packed, y, sliding, y.shape[1:3], (0, 0, 1, 1), scale, shift, skip, ACTIVATIONS[activation])
 
 

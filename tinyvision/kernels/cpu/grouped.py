@@ -15,6 +15,7 @@ import numpy as np
 from ...ops.conv import way_of
 from ...ops.convolution.sliding import channels_last
 from ...types import Array
+from ..launch import computed
 from ..ways import ACTIVATIONS, Way, drop_ins
 from . import crew
 from .activation import finished
@@ -57,11 +58,7 @@ def _packed(weight, groups):
 
 
 def _correlate(x, weight, y, sliding, scale=None, shift=None, skip=None, activation=None, kept=None):
-    packed = None if kept is None else kept.get("grouped")
-    if packed is None:
-        packed = _packed(weight, sliding.groups)
-        if kept is not None:
-            kept["grouped"] = packed
+    packed = computed(kept, ("grouped", sliding.groups), lambda: _packed(weight, sliding.groups))
     how, curve = (sliding, y.shape[1:3], (0, 0, 1, 1)), ACTIVATIONS[activation]
     _fill(x, weight.shape, packed, y, sliding.groups, *how, scale, shift, skip, curve)
     if not _is_finite(y):
