@@ -10,6 +10,8 @@ import tinyvision
 import tinyvision.nn.functional
 from tinyvision import autograd
 from tinyvision.errors import GraphError
+from tinyvision.tape import differentiable
+from tinyvision.tensors import taped
 
 torch = pytest.importorskip("torch")
 
@@ -75,6 +77,9 @@ CASES = [
     ("prod", lambda t, F, a: a.prod(), [(3, 2)], WIDE),
     ("prod of an axis", lambda t, F, a: a.prod(1), [(3, 4)], WIDE),
     ("prod with a zero", lambda t, F, a: (a * _zero_at(t, a)).prod(1), [(3, 4)], WIDE),
+    ("cumprod", lambda t, F, a: (a * a).cumprod(1), [(3, 4)], WIDE),
+    ("how many are not 0", lambda t, F, a: a.norm(0, dim=1) * a[:, 0] ** 2, [(3, 4)], WIDE),
+    ("whole quotients", lambda t, F, a, b: t.div(a, b, rounding_mode="floor") * a * b, [(3, 4)] * 2, POSITIVE),
     ("cumsum", lambda t, F, a: (a * a).cumsum(1), [(3, 4)], WIDE),
     ("softmax", lambda t, F, a: a.softmax(1), [(3, 4, 2)], WIDE),
     ("log_softmax", lambda t, F, a: a.log_softmax(-1), [(3, 4)], WIDE),
@@ -402,8 +407,28 @@ def test_what_is_once_differentiable_says_so():
 
 def test_what_has_no_rule_is_refused_by_its_name():
     x = tinyvision.ones(3, requires_grad=True)
-    with pytest.raises(GraphError, match="the gradient of cumprod has no gradient here"):
-        autograd.grad(x.cumprod(0).sum(), x, create_graph=True)
+    op = differentiable(taped.exp.forward, taped.exp.backward)
+    with pytest.raises(GraphError, match="the gradient of exp has no gradient here"):
+        autograd.grad(op(x).sum(), x, create_graph=True)
+    with pytest.raises(GraphError, match="cumprod has no gradient here where a number is 0"):
+        autograd.grad((x - 1).cumprod(0).sum(), x, create_graph=True)
+
+
+def test_a_function_may_give_none_for_what_wants_a_gradient():
+    class First(autograd.Function):
+        @staticmethod
+        def forward(ctx, x, w):
+            ctx.save_for_backward(x)
+            return x * x
+
+        @staticmethod
+        def backward(ctx, dy):
+            return 2 * ctx.saved_tensors[0] * dy, None
+
+    x, w = (tinyvision.tensor([3.0], requires_grad=True) for _ in range(2))
+    found = autograd.grad(First.apply(x, w), [x, w], create_graph=True, allow_unused=True)
+    assert found[1] is None
+    assert autograd.grad(found[0], x)[0].tolist() == [2]
 
 
 def test_a_step_without_it_holds_no_more_memory():

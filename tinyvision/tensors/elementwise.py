@@ -215,7 +215,7 @@ def div(x: Tensor, other: Any, *, rounding_mode: str | None = None) -> Tensor:
         quotient = floor_divide(x, other)
         return quotient if rounding_mode == "floor" else quotient + ((quotient < 0) & (quotient * other != x))
     with np.errstate(all="ignore"):
-        round_down = _rounded_down if rounding_mode == "floor" else _rounded_to_0
+        round_down = rounded_down if rounding_mode == "floor" else rounded_to_0
         return binary(round_down, whole_quotient, *_of_numbers("div", x, other))
 
 
@@ -283,8 +283,8 @@ def _rounded_quotient(quotient: Callable[[Array, Array], Array]) -> Op:
     return differentiable(divided_forward, divided_backward)
 
 
-_rounded_down = _rounded_quotient(np.floor_divide)
-_rounded_to_0 = _rounded_quotient(lambda a, b: np.trunc(a / b))
+rounded_down = _rounded_quotient(np.floor_divide)
+rounded_to_0 = _rounded_quotient(lambda a, b: np.trunc(a / b))
 
 
 def whole_quotient(a: Array, b: Array) -> Array:

@@ -55,7 +55,7 @@ def both_flat(function: Callable[[Tensor, Any], Tensor]) -> tuple[Callable[..., 
         truth = function(x, other)
         if not (isinstance(other, Variable) and other.requires_grad and x.array.dtype.kind == "f"):
             return truth
-        return _steps(x, cast(other, x.array.dtype), truth=truth.array.astype(x.dtype))
+        return steps(x, cast(other, x.array.dtype), truth=truth.array.astype(x.dtype))
 
     return function, in_place(functools.wraps(function)(flat))
 
@@ -68,7 +68,7 @@ def _steps_backward(dy, shapes, needs):
     return tuple(np.zeros_like(dy, shape=shape) for shape in shapes)
 
 
-_steps = differentiable(_steps_forward, _steps_backward)
+steps = differentiable(_steps_forward, _steps_backward)
 
 
 def rearranged(

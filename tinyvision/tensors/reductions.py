@@ -410,16 +410,16 @@ def norm(x: Tensor, p: Any = "fro", dim: Axes = None, keepdim: bool = False, *, 
     if p == -math.inf:
         return note_derived(-taped.max(-magnitude(x), axis=axes, keepdims=keepdim), x) if axes else magnitude(x)
     if p == 0:
-        return _counted(x, axis=axes, keepdims=keepdim)
+        return counted(x, axis=axes, keepdims=keepdim)
     return taped.norm(x, p=p, axis=axes, keepdims=keepdim)
 
 
 # How many numbers are not zero: a step, which has nothing to tell to what is before it.
-_counted = differentiable(
+counted = differentiable(
     lambda x, axis, keepdims: (np.asarray(np.sum(x != 0, axis=axis, keepdims=keepdims), x.dtype, like=x), None),
     lambda dy, x, needs=(True,): (NOTHING,),
 )
-_counted.__name__ = "norm"
+counted.__name__ = "norm"
 
 
 def renorm(x: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:

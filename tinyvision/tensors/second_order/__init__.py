@@ -103,7 +103,7 @@ def _step(record, dy, values, only, add):
     rule = _rule_of(record)
     found = rule(dy, Call(record, cache, needs, values))
     for source, need, gradient in zip(record.inputs, needs, found, strict=False):
-        if need:
+        if need and gradient is not None:
             add(source, gradient)
     return True
 

@@ -19,7 +19,9 @@ from ...ops.shape import index_backward, index_forward
 from ...ops.write import write_forward
 from ...tape import differentiable
 from ...types import Array
-from .. import taped
+from .. import in_place, taped
+from ..elementwise import rounded_down, rounded_to_0
+from ..reductions import counted
 from ..writing import write
 from .calls import AGAIN, Call, again, rule
 
@@ -77,6 +79,14 @@ def _mapped(dy, call):
 def _diagonal(dy, call):
     times_slope = call.back(0)
     return [mapped(dy, by=Map(times_slope, times_slope))]
+
+
+@rule(in_place.steps, rounded_down, rounded_to_0, counted)
+def _flat(dy, call):
+    """Nothing comes through, now or later."""
+    return [
+        dy.like(np.zeros_like(dy.array, shape=call.shape(i))) if need else None for i, need in enumerate(call.needs)
+    ]
 
 
 @rule(taped.add)

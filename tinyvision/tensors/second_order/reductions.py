@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ...ops.checks import axes_of
+from ...errors import GraphError
+from ...ops.checks import axes_of, one_axis
 from .. import taped
 from .calls import Call, rule
 from .elementwise import where
@@ -84,6 +85,16 @@ def _prod(dy, call):
     others = taped.prod(where(np.asarray(one, like=x.array), rows * 0 + 1, rows), axis=-1)
     others = others.reshape([x.shape[a] for a in order])
     return [dy * taped.transpose(others, axes=[order.index(a) for a in range(x.ndim)])]
+
+
+@rule(taped.cumprod)
+def _cumprod(dy, call):
+    """dx_i = Σ_{j ≥ i} dy_j · y_j / x_i. Raises GraphError where something is 0, behind which that says nothing."""
+    x, axis = call.input(0), one_axis("cumprod", call.input(0).array, call.options["axis"])
+    if not bool((x.array != 0).all()):
+        raise GraphError("create_graph=True: the gradient of cumprod has no gradient here where a number is 0")
+    from_the_end = taped.flip(taped.cumsum(taped.flip(dy * call.output, axis=axis), axis=axis), axis=axis)
+    return [from_the_end / x]
 
 
 @rule(taped.softmax)
