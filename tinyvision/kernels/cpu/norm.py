@@ -201,6 +201,11 @@ def _rows(image):
     return image.reshape(-1, k * C), k
 
 
+def _along_a_row(vectors, k):
+    """(..., C) for each of the k pixels of a row: (..., k·C)"""
+    return vectors if k == 1 else np.tile(vectors, k)
+
+
 def _by_channels(sums, k):
     """Sums (2, k·C) of rows of k pixels  ->  (2, C)"""
     return sums.reshape(2, k, -1).sum(axis=1)
@@ -210,7 +215,7 @@ def _normalized(x, skip, weight, bias, mean, var, eps, relu, top=math.inf):
     image = last(x)
     (rows, k), y = _rows(image), np.empty_like(image)
     scale, out = weight / np.sqrt(var + np.float32(eps)), y.reshape(rows.shape)
-    vectors = [np.tile(_vector(v), k) for v in (mean, scale, bias)]
+    vectors = [_along_a_row(_vector(v), k) for v in (mean, scale, bias)]
     added = rows if skip is None else last(skip).reshape(rows.shape)
     done_in_parts(
         normalized,
@@ -235,7 +240,7 @@ def _gradients(dy, y, cache, needs, wants_skip=False, top=math.inf):
     drows = last(dy).reshape(rows.shape)
     out = last(y).reshape(rows.shape) if relu else drows
     inverse = 1 / np.sqrt(var.astype(np.float64) + eps)
-    arguments = drows, out, relu, NO_TOP if top == math.inf else np.float32(top), rows, np.tile(_vector(mean), k)
+    arguments = drows, out, relu, NO_TOP if top == math.inf else np.float32(top), rows, _along_a_row(_vector(mean), k)
     sums = sums_in_parts(gradient_sums, len(rows), 2 * rows.nbytes, (2, rows.shape[1]), *arguments)
     dbias, dweight = _by_channels(sums, k) * [np.ones_like(inverse), inverse]
     dx, dskip = np.empty_like(image), np.empty_like(image if wants_skip else image[:0])
@@ -243,7 +248,7 @@ def _gradients(dy, y, cache, needs, wants_skip=False, top=math.inf):
         scale = weight * inverse
         M = len(rows) * k
         slope, shift = -scale * inverse * dweight / M, -scale * dbias / M
-        factors = np.tile(np.array([scale, slope, shift], np.float32), k)
+        factors = _along_a_row(np.array([scale, slope, shift], np.float32), k)
         results = dx.reshape(rows.shape), dskip.reshape(-1, rows.shape[1]), wants_skip
         done_in_parts(applied, len(rows), 3 * rows.nbytes, *arguments, factors, *results)
     vectors = [v.astype(np.float32) if need else None for v, need in zip((dweight, dbias), needs[1:3], strict=True)]
