@@ -148,3 +148,11 @@ def test_a_dataset_of_ones_own(files):
     with pytest.raises(RuntimeError, match="not found"):
         Photos(files)
     assert len(Photos(files, download=True)) == 1
+
+
+def test_a_python_whose_tarfile_has_no_filter_unpacks_no_tar(tmp_path, monkeypatch):
+    with tarfile.open(tmp_path / "a.tar", "w"):
+        pass
+    monkeypatch.delattr(tarfile, "data_filter")
+    with pytest.raises(DataError, match=r"3\.10\.12.*unpack .*a\.tar yourself"):
+        here.extract_archive(tmp_path / "a.tar")

@@ -387,6 +387,10 @@ def _external(location, of="initializer", **places):
 
 
 LIES = {
+    "a quantised network": (
+        lambda p: setattr(p.graph.node[1], "op_type", "QLinearConv"),
+        "is quantised: take the file",
+    ),
     "nodes that are not known": (lambda p: setattr(p.graph.node[1], "op_type", "Loop"), "not known here: Loop"),
     "a domain of its own": (
         lambda p: setattr(p.graph.node[1], "domain", "com.evil"),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tinyvision import OptionError
+from tinyvision.check import runner
 from tinyvision.cli import main
 from tinyvision.device import is_available
 from tinyvision.learn import check_exercise, worker
@@ -223,3 +224,18 @@ def test_a_package_is_found_in_a_folder_of_another_name(capsys, tmp_path):
     (project / "nn" / "layers.py").write_text(layers + "        return dy * self.mask\n")
     code, out, _ = told(capsys, f"{project / 'nn' / 'layers.py'}:ReLU")
     assert (code, "ok relu" in out) == (0, True)
+
+
+def test_a_file_that_is_nested_too_deeply_is_called_so(capsys, tmp_path):
+    (mine := tmp_path / "mine.py").write_text("def relu_backward(dy, x):\n    return " + "-" * 100_000 + "1\n")
+    assert main(["gradcheck", f"{mine}:relu_backward", "--op", "relu"]) == 1
+    assert "Python cannot read the file: it is nested too deeply" in " ".join(capsys.readouterr().out.split())
+
+
+def test_an_exception_that_cannot_say_anything_is_known_by_its_name():
+    class Dumb(Exception):
+        def __str__(self):
+            raise ValueError
+
+    assert runner.words_of(Dumb()) == ""
+    assert runner.described(Dumb()) == "Dumb"

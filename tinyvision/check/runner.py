@@ -228,13 +228,17 @@ def is_object(function: Any) -> bool:
     return inspect.ismethod(function) or not inspect.isroutine(function)
 
 
+def words_of(error: BaseException) -> str:
+    """What an exception says; nothing if its own str, which may be anybody's, fails."""
+    try:
+        return str(error)
+    except Exception:
+        return ""
+
+
 def described(error: BaseException) -> str:
     """The error's type and words in at most 300 printable characters on four lines, even if its own str fails."""
-    try:
-        says = str(error)
-    except Exception:
-        says = ""
-    lines = says.strip().splitlines()
+    lines = words_of(error).strip().splitlines()
     lines = lines if len(lines) <= 4 else [*lines[:3], "..."]
     text = "\n  ".join("".join(c if c.isprintable() else " " for c in line) for line in lines)
     name = "SystemExit (it calls exit)" if isinstance(error, SystemExit) else type(error).__name__

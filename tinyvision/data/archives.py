@@ -88,6 +88,11 @@ def extract_archive(from_path: Place, to_path: Place | None = None, remove_finis
             with zipfile.ZipFile(path) as archive:
                 for name in archive.namelist():
                     archive.extract(name, into)
+        elif not hasattr(tarfile, "data_filter"):
+            raise DataError(
+                f"extract_archive: this Python's tarfile cannot refuse members that lead out of a folder (3.10.12, "
+                f"3.11.4 and later can); unpack {printable(path)} yourself, or take a later Python"
+            )
         else:
             with tarfile.open(path) as archive:
                 for member in archive:

@@ -190,7 +190,11 @@ def _checked(onnx, proto, path):
         raise WeightsError("names that are no text")
     unknown = sorted({kind for kind in kinds if kind not in READERS})
     if unknown:
-        raise WeightsError(f"nodes that are not known here: {', '.join(unknown)}")
+        quantised = any("Quantize" in kind or "QLinear" in kind or kind.endswith("Integer") for kind in unknown)
+        remedy = (
+            "; the network is quantised: take the file that it was made of, with float weights" if quantised else ""
+        )
+        raise WeightsError(f"nodes that are not known here: {', '.join(unknown)}{remedy}")
     known = {"", *(t.name for t in graph.initializer), *(i.name for i in graph.input)}
     for node in graph.node:
         late = [name for name in node.input if name not in known]

@@ -60,14 +60,16 @@ def load(path: str | Path, name: str, limit: float = LOAD_LIMIT, whole: bool = T
         return told.value, None
     error = told.error
     _, line = runner.innermost(error, anchor) if error is not None else (None, None)
-    if told.cut_off:
+    if told.cut_off or error is None:
         message = f"Reading the file took more than {limit:g} s: is there a loop outside of a function?"
+    elif isinstance(error, (MemoryError, RecursionError)) and (deep := _unreadable(path)):
+        message = f"Python cannot read the file: {deep}"
     elif isinstance(error, SyntaxError):
         message, line = f"Python cannot read the file: {syntax(error)}", error.lineno
     elif isinstance(error, SystemExit):
         message = "The file ends Python (exit or quit) before the check can begin."
     else:
-        message = f"Reading the file raised {type(error).__name__}: {str(error)[:300]}"
+        message = f"Reading the file raised {runner.described(error)}"
     finding = Finding(path.name, message, "load", None, "exact", None, str(path), line)
     return None, Report("", [finding], status={"file": "wrong"}, printed=told.printed)
 
@@ -80,6 +82,15 @@ def parsed(text: str, name: str = "<unknown>") -> ast.Module:
         raise SyntaxError(str(error)) from None
     except (RecursionError, MemoryError):
         raise SyntaxError("it is nested too deeply") from None
+
+
+def _unreadable(path):
+    """Why Python cannot parse a file; None if it can, so what it raised came from its lines."""
+    try:
+        parsed(read(path, "load"))
+    except SyntaxError as error:
+        return str(error)
+    return None
 
 
 def syntax(error: Any) -> str:

@@ -133,7 +133,7 @@ def _telling(reading):
         return 3
     if error is None or isinstance(error, Unmet):
         return 0
-    return 1 if any(word in str(error) for word in MISREAD) else 2
+    return 1 if any(word in runner.words_of(error) for word in MISREAD) else 2
 
 
 def _drawn(known, driver):

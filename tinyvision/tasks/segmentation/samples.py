@@ -21,8 +21,8 @@ from ..pictures import as_input, scaled_down
 class Samples(Dataset):
     """A dataset of (picture, mask) as (float32 (C, h, w), int64 (h, w)).
 
-    crop       crops of preprocessing.size from random places, `times` of each picture in an epoch; otherwise whole
-               pictures, at most LONGEST pixels long
+    crop       crops of preprocessing.size from random places, `times` of each picture in an epoch, which is kept as
+               `times_an_epoch`; otherwise whole pictures, at most LONGEST pixels long
     augment    whether crops are mirrored and turned by quarters at random, and their brightness is changed
     turns      whether a picture that stands on its head is still one of its kind, as under a microscope"""
 
@@ -36,11 +36,11 @@ class Samples(Dataset):
         times: int = 1,
     ) -> None:
         self.dataset, self.preprocessing, self.crop, self.augment = dataset, preprocessing, crop, augment
-        self.turns, self.times = turns, times
+        self.turns, self.times_an_epoch = turns, times
         self.classes, self.made_from = classes_of(dataset), dataset
 
     def __len__(self) -> int:
-        return len(self.dataset) * self.times
+        return len(self.dataset) * self.times_an_epoch
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         image, mask = self.dataset[self._index(index) % len(self.dataset)]
