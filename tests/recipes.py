@@ -195,7 +195,10 @@ def halves(w, i, j, r):
 
     def recomputed():
         """It goes back at once: what came in between, a hook or another weight, is undefined in a recomputation. And
-        without the batch-norm, whose running statistics PyTorch's recomputation moves a second time."""
+        without the batch-norm, whose running statistics PyTorch's recomputation moves a second time, and without
+        forward hooks, most of which it calls a second time."""
+        if any(m._forward_hooks or m._forward_pre_hooks for m in last.modules()):
+            return model(w.x)
         y = t.utils.checkpoint.checkpoint(last, first(w.x).detach().requires_grad_(), use_reentrant=False)
         y.pow(2).mean().backward()
         return model(w.x)

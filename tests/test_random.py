@@ -11,6 +11,8 @@ import tinyvision as tv
 from tinyvision import random
 from tinyvision.errors import OptionError
 
+torch = pytest.importorskip("torch")
+
 
 def test_a_seed_restarts_everything():
     tv.manual_seed(5)
@@ -98,6 +100,19 @@ def test_a_state_brings_the_same_numbers_back():
     with random.fork_rng():
         inside = tv.rand(2)
     np.testing.assert_array_equal(inside.numpy(), tv.rand(2).numpy())
+
+
+def test_the_state_of_a_generator_is_a_tensor_too_and_goes_through_a_checkpoint(tmp_path):
+    for t in (torch, tv):
+        generator = t.Generator().manual_seed(3)
+        state = {"one": generator.get_state(), "all": t.random.get_rng_state()}
+        assert [(type(v), v.dtype) for v in state.values()] == [(t.Tensor, t.uint8)] * 2
+        t.save(state, tmp_path / "state.pt")
+        saved = t.load(tmp_path / "state.pt")
+        first = t.rand(3, generator=generator).tolist(), t.rand(3).tolist()
+        generator.set_state(saved["one"])
+        t.random.set_rng_state(saved["all"].cpu())
+        assert (t.rand(3, generator=generator).tolist(), t.rand(3).tolist()) == first
 
 
 def test_the_states_of_gpus_are_that_of_the_one_generator():

@@ -56,7 +56,7 @@ from .errors import (
 )
 from .grad_mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from .places import explain_imports as _explain_imports
-from .random import Generator, initial_seed, manual_seed, seed, set_rng_state
+from .random import Generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 from .tensors import functions as _functions
 from .tensors.creation import (
     arange,
@@ -67,7 +67,6 @@ from .tensors.creation import (
     from_dlpack,
     from_numpy,
     full,
-    get_rng_state,
     linspace,
     logspace,
     normal,

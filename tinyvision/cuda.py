@@ -22,9 +22,9 @@ from .kernels.autotune import autotune as _autotuned
 from .kernels.graph import GraphedModel
 from .missing import missing
 from .places import hand_on, stand_for
+from .random import get_rng_state as _rng_state
 from .random import manual_seed
 from .random import set_rng_state as _set_rng_state
-from .tensors.creation import get_rng_state as _rng_state
 from .tensors.float_tensor import Kind
 from .tensors.kinds import NAMES
 from .tensors.tensor import Tensor

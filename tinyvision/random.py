@@ -10,7 +10,7 @@ generator state: the names say it all.
 
 import hashlib
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -43,9 +43,9 @@ class Generator(np.random.Generator):
         """The seed that it started from."""
         return self._seed
 
-    def get_state(self) -> np.ndarray:
-        """All there is to know about the numbers to come, as bytes (uint8)."""
-        return state_of(self)
+    def get_state(self) -> Any:
+        """All there is to know about the numbers to come, as a tensor of bytes (uint8)."""
+        return shown_as[-1](state_of(self))
 
     def set_state(self, state: Any) -> "Generator":
         """Go on from where `get_state` was called. Raises OptionError for bytes that are no state."""
@@ -53,7 +53,7 @@ class Generator(np.random.Generator):
         return self
 
     def __reduce__(self) -> Any:
-        return _copied, (self._seed, self.get_state())
+        return _copied, (self._seed, state_of(self))
 
 
 def _copied(seed, state):
@@ -61,6 +61,7 @@ def _copied(seed, state):
 
 
 _current: np.random.Generator = Generator()
+shown_as: list[Callable[[np.ndarray], Any]] = [np.asarray]  # what states are given as; tensors, once there are some
 
 
 def manual_seed(seed: int) -> Generator:
@@ -89,9 +90,9 @@ def generator() -> np.random.Generator:
     return _current
 
 
-def get_rng_state() -> np.ndarray:
-    """All there is to know about the numbers that the generator in force will give, as bytes (uint8)."""
-    return state_of(_current)
+def get_rng_state() -> Any:
+    """All there is to know about the numbers that the generator in force will give, as a tensor of bytes (uint8)."""
+    return shown_as[-1](state_of(_current))
 
 
 def set_rng_state(new_state: Any) -> None:
@@ -102,7 +103,7 @@ def set_rng_state(new_state: Any) -> None:
 @contextmanager
 def fork_rng(devices: Any = None, enabled: bool = True) -> Iterator[None]:
     """A `with` block after which the generator in force goes on as if nothing had been drawn inside."""
-    before = get_rng_state()
+    before = state_of(_current) if enabled else None
     try:
         yield
     finally:

@@ -81,3 +81,32 @@ def test_mistakes_and_nothing_to_clip():
         nn.utils.clip_grad_value_(parameters()[0], 0)
     assert nn.utils.clip_grad_norm_([nn.Parameter(np.ones(2))], 1.0).item() == 0
     assert nn.utils.clip_grad_norm_([], 1.0).item() == 0
+
+
+@pytest.mark.parametrize("order", [2.0, 1.0, 3.0, float("inf")])
+@pytest.mark.parametrize("most", [0.5, 100.0])
+def test_the_norm_alone_and_clipping_by_it_are_pytorchs(order, most, rng):
+    shapes, seen = [(3, 4), (5,), ()], []
+    numbers = [rng.standard_normal(s) for s in shapes]
+    for t in (torch, tv):
+        parameters = [t.nn.Parameter(t.zeros(s, dtype=t.float64)) for s in shapes]
+        for p, n in zip(parameters, numbers, strict=True):
+            p.grad = t.tensor(n, dtype=t.float64)
+        norm = t.nn.utils.get_total_norm([p.grad for p in parameters], order)
+        t.nn.utils.clip_grads_with_norm_(parameters, most, norm)
+        seen.append((norm.item(), [p.grad.numpy() for p in parameters]))
+    assert seen[1][0] == pytest.approx(seen[0][0], rel=1e-12)
+    for ours, theirs in zip(seen[1][1], seen[0][1], strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+
+
+def test_a_norm_that_is_not_finite_is_told():
+    bad = [tv.tensor([1.0, float("nan")])]
+    assert math.isnan(nn.utils.get_total_norm(bad).item())
+    assert nn.utils.get_total_norm([]).item() == torch.nn.utils.get_total_norm([]).item() == 0
+    with pytest.raises(GraphError, match="the norm is nan"):
+        nn.utils.get_total_norm(bad, error_if_nonfinite=True)
+    with pytest.raises(OptionError, match="expected tensors"):
+        nn.utils.get_total_norm([np.ones(2)])
+    with pytest.raises(OptionError, match="positive"):
+        nn.utils.get_total_norm(bad, 0.0)

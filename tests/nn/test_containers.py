@@ -188,3 +188,17 @@ def test_modules_are_taken_out_as_pytorchs():
 def test_what_is_no_module_is_refused_with_what_stands_for_nothing(kind):
     with pytest.raises(OptionError, match=r"expected modules, got NoneType.*nn\.Identity\(\)"):
         kind(None)
+
+
+def test_without_one_module_the_others_are_numbered_anew():
+    """Those with other names too."""
+    named = []
+    for library in (torch, tv):
+        model = library.nn.Sequential(library.nn.ReLU(), library.nn.Tanh())
+        model.add_module("last", library.nn.Linear(2, 2))
+        del model[0]
+        named.append([*model.state_dict()])
+        model.add_module("last", library.nn.Linear(2, 2))
+        model.pop(0)
+        named[-1] += model.state_dict()
+    assert named[0] == named[1] == ["1.weight", "1.bias", "0.weight", "0.bias", "1.weight", "1.bias"]

@@ -105,10 +105,10 @@ def _mpi() -> Any:
 def _state():
     """Where rank 0's random numbers are; another kind of generator than ours cannot be copied, and begins anew."""
     try:
-        return random.get_rng_state()
+        return random.state_of(random.generator())
     except OptionError:
         random.seed()
-        return random.get_rng_state()
+        return random.state_of(random.generator())
 
 
 def _neighbours(MPI, comm):

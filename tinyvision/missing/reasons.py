@@ -268,7 +268,6 @@ INSTEAD = {
     "prune": "a smaller width, or a model with fewer blocks",
     "max_memory_allocated": "memory_reserved(), which counts all that the pool has asked for",
     "max_memory_reserved": "memory_reserved(), which counts all that the pool has asked for",
-    "get_total_norm": "nn.utils.clip_grad_norm_(parameters, inf), which returns it",
     "_six": "math.inf, str and collections.abc, which it stood for",
     "torch.overrides": "autograd.Function for a gradient of your own",
     "torch.library": "autograd.Function for a gradient of your own",

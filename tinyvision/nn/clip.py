@@ -14,7 +14,7 @@ from ..errors import GraphError, OptionError
 from ..tape import Variable
 from ..tensors.tensor import Tensor
 
-__all__ = ["clip_grad_norm", "clip_grad_norm_", "clip_grad_value_"]
+__all__ = ["clip_grad_norm", "clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm"]
 
 
 def clip_grad_norm_(
@@ -47,18 +47,43 @@ def clip_grad_norm_(
         if error_if_nonfinite and not math.isfinite(norm.item()):
             raise GraphError(f"clip_grad_norm_: the norm of the gradients is {norm.item()}")
         return norm
-    total = _norm_at_once(gradients) if order == 2 else None
-    if total is None:
-        with threads.one_blas_thread():
-            norms = [_norm(g.array.reshape(-1), order) for g in _each_there(gradients)]
-        total = max(norms, default=0.0) if order == math.inf else sum(n**order for n in norms) ** (1 / order)
+    total = _total(gradients, order)
     if math.isfinite(total):
         scale = most / (total + 1e-6)
         for g in _each_there(gradients if scale < 1 else []):
             g.array *= scale
     elif error_if_nonfinite:
         raise GraphError(f"clip_grad_norm_: the norm of the gradients is {total}")
-    return Tensor.of(gradients[0].array.dtype.type(total) if gradients else np.float32(total))
+    return _as_tensor(total, gradients)
+
+
+def get_total_norm(
+    tensors: Variable | Iterable[Variable],
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> Tensor:
+    """The norm of all numbers of `tensors` together, such as gradients; norm_type and foreach are those of
+    `clip_grad_norm_`. Raises OptionError, and with error_if_nonfinite GraphError."""
+    several = [tensors] if isinstance(tensors, Variable) else list(tensors)
+    if not all(isinstance(t, Tensor) for t in several):
+        raise OptionError("get_total_norm: expected tensors")
+    if not float(norm_type) > 0:
+        raise OptionError(f"get_total_norm: norm_type must be positive, got {norm_type!r}")
+    total = _total(several, float(norm_type))
+    if error_if_nonfinite and not math.isfinite(total):
+        raise GraphError(f"get_total_norm: the norm is {total}")
+    return _as_tensor(total, several)
+
+
+def clip_grads_with_norm_(
+    parameters: Variable | Iterable[Variable], max_norm: float, total_norm: Tensor, foreach: bool | None = None
+) -> None:
+    """Scale all gradients by max_norm / total_norm where that is below 1, as `clip_grad_norm_` does, by a norm that
+    is known already (`get_total_norm`). foreach changes nothing. Raises OptionError."""
+    scale = float(max_norm) / (float(total_norm) + 1e-6)
+    for g in _each_there(_gradients("clip_grads_with_norm_", parameters) if not scale >= 1 else []):
+        g.array *= scale
 
 
 def clip_grad_norm(
@@ -105,6 +130,20 @@ def _clipped_there(gradients, most):
     if not arrays or on_cpu(arrays[0]) or not clip.applies(arrays):
         return None
     return Tensor.of(clip.clipped(arrays, most))
+
+
+def _total(gradients, order):
+    """The norm of all gradients together as a Python float."""
+    total = _norm_at_once(gradients) if order == 2 else None
+    if total is None:
+        with threads.one_blas_thread():
+            norms = [_norm(g.array.reshape(-1), order) for g in _each_there(gradients)]
+        total = max(norms, default=0.0) if order == math.inf else sum(n**order for n in norms) ** (1 / order)
+    return total
+
+
+def _as_tensor(total, gradients):
+    return Tensor.of(gradients[0].array.dtype.type(total) if gradients else np.float32(total))
 
 
 def _norm_at_once(gradients):

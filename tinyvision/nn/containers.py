@@ -82,11 +82,9 @@ class _Ordered(Module):
     def __delitem__(self, index: int | slice) -> None:
         names = [name for name, _ in self._items()[index]] if isinstance(index, slice) else [self._name(index)]
         rest = [value for name, value in self._items() if name not in names]
-        numbered = all(name.isdigit() for name, _ in self._items())
-        for name, _ in self._items() if numbered else [(name, None) for name in names]:
+        for name, _ in self._items():  # as in PyTorch the others are numbered anew, and lose what other names they had
             delattr(self, name)
-        if numbered:
-            self.extend(rest)
+        self.extend(rest)
 
 
 class Sequential(_Ordered):

@@ -1,7 +1,8 @@
 """Parts of a network whose values other engines compute again for the backward, to save memory.
 
-Nothing is computed again here: every value is kept, so results are the same, sooner and with more memory. One thing
-differs: a batch-norm in training sees its batch once. PyTorch's, computed again, moves its running statistics twice."""
+Nothing is computed again here: every value is kept, so results are the same, sooner and with more memory. What is
+counted differs: a batch-norm in training sees its batch once, and forward hooks are called once. PyTorch's, computed
+again, moves its running statistics twice, and calls most hooks twice."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
