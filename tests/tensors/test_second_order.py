@@ -343,6 +343,27 @@ def test_hooks_see_gradients_with_a_history_and_may_change_them():
     assert results[0] == results[1]
 
 
+def test_hooks_of_modules_look_on_and_cut_nothing_off():
+    results = []
+    for t, grad in ((torch, torch.autograd.grad), (tinyvision, autograd.grad)):
+        model, seen = t.nn.Sequential(t.nn.Linear(4, 4), t.nn.Tanh(), t.nn.Linear(4, 1)).double(), []
+        rng = np.random.default_rng(1)
+        for p in model.parameters():
+            p.data = t.tensor(rng.standard_normal(tuple(p.shape)))
+        hook = model[1].register_full_backward_hook(lambda m, got, given, seen=seen: seen.append(got[0].sum().item()))
+        x = t.tensor(rng.standard_normal((3, 4)), requires_grad=True)
+        (g,) = grad(model(x).sum(), x, create_graph=True)
+        hook.remove()
+        (g * g).sum().backward()
+        assert seen
+        results.append([p.grad.numpy() for p in (x, model[0].weight, model[2].weight)])
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-10)
+    model[1].register_full_backward_hook(lambda m, got, given: (got[0] * 2,))
+    with pytest.raises(GraphError, match="without a history"):
+        autograd.grad(model(x).sum(), x, create_graph=True)
+
+
 def test_dropout_keeps_its_mask_and_batch_norm_its_averages():
     tinyvision.manual_seed(0)
     x = tinyvision.randn(6, 3, requires_grad=True)

@@ -122,10 +122,16 @@ def _rule_of(record):
 
 
 def _after_hooks(hooks, gradient):
-    """What hooks make of a gradient: those that take a tensor see it with its history."""
+    """What hooks make of a gradient: those that take a tensor see it with its history. Those of modules take arrays."""
     for hook in hooks:
         of_tensor = getattr(hook, "of_tensor", None)
         changed = of_tensor(gradient) if of_tensor else hook(gradient.array)
-        if changed is not None:
-            gradient = changed if isinstance(changed, Variable) else gradient.like(changed)
+        if changed is None or changed is gradient.array:
+            continue
+        if not isinstance(changed, Variable):
+            raise GraphError(
+                "create_graph=True: a module's backward hook has replaced a gradient by one without a history; use "
+                "register_hook of a tensor"
+            )
+        gradient = changed
     return gradient
