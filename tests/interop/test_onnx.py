@@ -165,7 +165,7 @@ OTHER_INPUTS = {
     "InstanceNorm1d", "ConvTranspose1d", "MaxPool1d", "AvgPool1d", "AdaptiveAvgPool1d", "AdaptiveMaxPool1d",
     "ReflectionPad1d", "ReplicationPad1d", "ConstantPad1d", "ZeroPad1d", "Dropout1d", "CircularPad1d", "GLU",
     "CircularPad3d", "ConstantPad3d", "ReflectionPad3d", "ReplicationPad3d", "ZeroPad3d",
-    "Parameter", "Buffer", "UninitializedParameter", "SyncBatchNorm",
+    "Parameter", "Buffer", "UninitializedParameter", "SyncBatchNorm", "MultiheadAttention",
 }  # fmt: skip
 
 

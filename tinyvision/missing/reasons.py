@@ -98,8 +98,8 @@ KINDS = (
         "*LSTM* *lstm* *GRU* *gru torch.gru* *RNN* *rnn*",
     ),
     (
-        "attention and transformers are not here: the networks of tinyvision are convolutional",
-        """*Transformer* MultiheadAttention multi_head_* scaled_dot_* Swin* swin_* ViT* vit_* MaxVit* maxvit*
+        "transformers are not here: the networks of tinyvision are convolutional",
+        """*Transformer* multi_head_* Swin* swin_* ViT* vit_* MaxVit* maxvit*
         vision_transformer
         torch.nn.attention torch.nn.attention.*""",
     ),
@@ -235,8 +235,7 @@ INSTEAD = {
     "EmbeddingBag": "nn.Embedding, and a mean or sum over its rows",
     "Bilinear": "torch.einsum('ni,oij,nj->no', x, weight, y)",
     "bilinear": "torch.einsum('ni,oij,nj->no', x, weight, y)",
-    "MultiheadAttention": "nn.Linear, torch.bmm and softmax, of which it is made",
-    "scaled_dot_product_attention": "torch.bmm and softmax, of which it is made",
+    "multi_head_attention_forward": "nn.MultiheadAttention",
     "fuse_conv_bn_eval": "model.fuse()",
     "fuse_conv_bn_weights": "model.fuse()",
     "DropBlock2d": "nn.Dropout2d, which drops whole channels",

@@ -9,7 +9,7 @@ from ..missing import MissingName
 from .module import Module
 
 NAMES = {
-    *("Conv3d", "ConvTranspose1d", "ConvTranspose3d", "BatchNorm3d", "InstanceNorm3d", "MultiheadAttention"),
+    *("Conv3d", "ConvTranspose1d", "ConvTranspose3d", "BatchNorm3d", "InstanceNorm3d"),
     *("LSTM", "LSTMCell", "GRU", "GRUCell", "RNN", "RNNCell", "RNNBase"),
 }
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from ...missing import missing
 from .activation import *
+from .attention import *
 from .convolution import *
 from .distance import *
 from .dropout import *

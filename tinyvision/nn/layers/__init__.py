@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from .activation import *
+from .attention import *
 from .convolution import *
 from .dropout import *
 from .linear import *
