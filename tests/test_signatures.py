@@ -35,6 +35,11 @@ NOT_TAKEN = {
     "compile": {"isolate_recompiles", "name", "recompile_limit", "shapes_spec"},
     "save": {"_disable_byteorder_record"},
     "fork_rng": {"_caller", "_devices_kw", "device_type"},
+    # All but the two of forward mode are taken, as the **options of gradcheck.
+    "gradgradcheck": {
+        *("atol", "check_batched_grad", "check_fwd_over_rev", "check_grad_dtypes", "check_rev_over_rev", "eps"),
+        *("check_undefined_grad", "fast_mode", "masked", "nondet_tol", "raise_exception", "rtol"),
+    },
 }
 
 

@@ -386,7 +386,8 @@ def test_what_is_read_while_out_is_written_is_refused(name):
         if t is torch:
             out = x[:, 0]
             compute(t, x, out)
-            assert out.tolist() != right.tolist()
+            # PyTorch's maximum reads in an order that differs from run to run.
+            assert name == "max" or out.tolist() != right.tolist()
         else:
             with pytest.raises(OptionError, match="written over"):
                 compute(t, x, x[:, 0])
