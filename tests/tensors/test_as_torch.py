@@ -347,6 +347,35 @@ def test_shapes_that_do_not_fit_are_refused_by_name(call):
         call(torch, None)
 
 
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda x: x[None],
+        lambda x: x[:, None],
+        lambda x: x[..., None],
+        lambda x: x[None, :, None, :, None],
+        lambda x: x.t()[:, None],
+        lambda x: x[::2, None],
+        lambda x: x[:1].expand(5, 4)[:, None],
+        lambda x: x[0, 1, None],
+        lambda x: x[:, :1].expand(3, 1)[None],
+        lambda x: x.unsqueeze(1)[1:2],
+    ],
+)
+def test_steps_of_an_axis_that_none_made(look):
+    assert look(tv.zeros(3, 4)).stride() == look(torch.zeros(3, 4)).stride()
+
+
+def test_differences_of_nothing_are_the_tensor_itself():
+    for library in (tv, torch):
+        x = library.ones(2, 0, requires_grad=True)
+        assert x.diff() is x
+        assert x.diff(n=0) is not x
+        y = library.zeros(3)
+        y.diff(prepend=library.ones(1)).fill_(7)
+        assert y.tolist() == [0, 0, 0]
+
+
 def test_how_nothing_lies_in_memory():
     for shape in ((0,), (2, 0), (0, 3), (2, 0, 3), (0, 0)):
         ours, theirs = tv.zeros(shape), torch.zeros(shape)

@@ -1,5 +1,6 @@
 """save: the three formats, what they refuse, and what is left when the disk fails."""
 
+import copy
 import errno
 import os
 import signal
@@ -8,10 +9,13 @@ import zipfile
 import numpy as np
 import pytest
 
+import tinyvision as tv
 from tinyvision import atomic
 from tinyvision.errors import WeightsError
 from tinyvision.weights import load_arrays as load
 from tinyvision.weights import save
+
+torch = pytest.importorskip("torch")
 
 SUFFIXES = [".safetensors", ".npz", ".pth", ".pt"]
 ARRAYS = {
@@ -141,10 +145,32 @@ def test_a_reserved_name(tmp_path):
         save({"__metadata__": np.ones(2)}, tmp_path / "a.safetensors")
 
 
-def test_unsigned_numbers_that_pytorch_has_not(tmp_path):
-    save({"w": np.ones(2, "u4")}, tmp_path / "a.safetensors")
-    with pytest.raises(WeightsError, match="uint32"):
-        save({"w": np.ones(2, "u4")}, tmp_path / "a.pth")
+@pytest.mark.parametrize("dtype", ["uint16", "uint32", "uint64", ">u4"])
+@pytest.mark.parametrize("shape", [(), (0, 3), (2, 3)], ids=str)
+def test_unsigned_numbers_that_pytorchs_storages_have_not_stay_numpys(tmp_path, dtype, shape, rng):
+    largest = np.iinfo(dtype).max
+    array = rng.integers(0, largest, shape, dtype=np.dtype(dtype).newbyteorder("="), endpoint=True).astype(dtype)
+    save({"w": array.astype(array.dtype.newbyteorder("="))}, tmp_path / "a.safetensors")
+    for value in (array, np.asfortranarray(array), array.T):
+        save({"w": value, "seed": 3}, tmp_path / "a.pth")
+        for found in (tv.load(tmp_path / "a.pth"), torch.load(tmp_path / "a.pth", weights_only=False)):
+            assert type(found["w"]) is np.ndarray
+            assert found["seed"] == 3
+            np.testing.assert_array_equal(found["w"], value)
+            assert found["w"].dtype == np.dtype(dtype).newbyteorder("=")
+
+
+def test_the_state_of_numpys_random_numbers_comes_back(tmp_path):
+    random = np.random.RandomState(5)
+    random.standard_normal(3)
+    for legacy in (True, False):
+        save({"numpy": random.get_state(legacy=legacy), "epoch": 2}, tmp_path / "a.ckpt")
+        expected = np.random.RandomState(5)
+        expected.standard_normal(3)
+        for found in (tv.load(tmp_path / "a.ckpt"), torch.load(tmp_path / "a.ckpt", weights_only=False)):
+            again = np.random.RandomState()
+            again.set_state(found["numpy"])
+            np.testing.assert_array_equal(again.standard_normal(9), copy.deepcopy(expected).standard_normal(9))
 
 
 @pytest.mark.parametrize("where", ["missing/a", "folder"])

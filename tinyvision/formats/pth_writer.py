@@ -38,7 +38,7 @@ class ToStore(NamedTuple):
 
 
 def write(file: Any, value: Any, as_tensor: Callable[[Any, str], ToStore | None]) -> None:
-    """Write a value to a binary file: dicts, lists, tuples, sets, numbers, text, bytes, None, and tensors.
+    """Write a value to a binary file: dicts, lists, tuples, sets, numbers, text, bytes, None, tensors, NumPy's arrays.
 
     `as_tensor(value, where)` gives what is to be stored of a tensor, and None of anything else. Raises Refused for
     what PyTorch's files cannot hold without naming code, saying where it is."""
@@ -86,6 +86,8 @@ class _Pickle:
         stored = self.as_tensor(value, place(where))
         if stored is not None:
             return self._tensor(stored)
+        if isinstance(value, np.ndarray):
+            return [_numpy_array(value, where)]
         if isinstance(value, Counter):
             return [b"ccollections\nCounter\n", *self._pairs(value, b"}", where), b"\x85R"]
         if isinstance(value, Mapping):
@@ -238,6 +240,16 @@ def _simple(value, where):
         number = _whole(value.index) if value.type == "cuda" else b""
         return b"ctorch\ndevice\n(" + _text(value.type) + number + b"tR"
     return None
+
+
+def _numpy_array(array, where):
+    """The opcodes of an array as NumPy pickles it, for those whose numbers no tensor of PyTorch's files has: an empty
+    one, then its state (version, shape, dtype, whether by columns, bytes). NumPy 1 and 2 know the name of its maker."""
+    begun = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n" + _shape((0,)) + _simple(b"b", where) + b"tR"
+    little = b"(" + _whole(3) + _text("<") + b"NNN" + b"".join(map(_whole, (-1, -1, 0))) + b"tb"
+    kind = b"cnumpy\ndtype\n(" + _text(array.dtype.str[1:]) + b"\x89\x88tR" + little
+    numbers = _simple(bytes(little_endian_bytes(array)), where)
+    return begun + b"(" + _whole(1) + _shape(array.shape) + kind + b"\x89" + numbers + b"tb"
 
 
 def _text(value):

@@ -21,11 +21,14 @@ def stride(x: Tensor, dim: int | None = None) -> Any:
     """How many numbers on in memory the next one along each axis is, or along one axis. Raises ShapeError for a view
     of nothing, of which NumPy does not say where it would be."""
     _check_is_somewhere("stride", x)
-    steps = tuple(step // x.array.itemsize for step in x.array.strides)
+    steps = [step // x.array.itemsize for step in x.array.strides]
     if 0 in x.shape and 0 in steps:  # NumPy's of nothing; PyTorch's are as if there were one of it
-        steps = tuple(math.prod(n or 1 for n in x.shape[axis + 1 :]) for axis in range(x.ndim))
+        steps = [math.prod(n or 1 for n in x.shape[axis + 1 :]) for axis in range(x.ndim)]
+    for axis in reversed(range(x.ndim)):  # NumPy's 0 of an axis that `None` made; PyTorch's is what lies behind it
+        if x.shape[axis] == 1 and not steps[axis]:
+            steps[axis] = x.shape[axis + 1] * steps[axis + 1] if axis + 1 < x.ndim else 1
     if dim is None:
-        return steps
+        return tuple(steps)
     if not -x.ndim <= dim < x.ndim:
         raise ShapeError(f"stride: axis {dim} does not exist in {x.shape}")
     return steps[dim]

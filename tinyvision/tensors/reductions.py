@@ -207,7 +207,10 @@ def diff(x: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None, ap
     if not x.ndim:
         raise ShapeError("diff: x is a single number, which has no neighbours")
     axis = one_axis("diff", x, dim)
-    y = cat([part for part in (prepend, x, append) if part is not None], axis) if n else x.clone()
+    parts = [part for part in (prepend, x, append) if part is not None]
+    y = (
+        (cat(parts, axis) if len(parts) > 1 else x) if n else x.clone()
+    )  # x itself where it has no numbers, as PyTorch's
     for _ in range(n):
         rest = y.shape[axis] - 1
         if rest < 0:

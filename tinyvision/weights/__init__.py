@@ -253,7 +253,8 @@ def save(
     obj       for PyTorch's format: nested dicts, lists, tuples, sets, numbers, text, bytes, None, counters, dtypes and
               tensors; namespaces and paths too, which PyTorch reads with weights_only=False only. For the others a
               dict of name -> array. Arrays and tensors are ours, PyTorch's, NumPy's or CuPy's; a NumPy array becomes a
-              tensor, a NumPy number a Python number, any kind of dict but Counter and OrderedDict a dict
+              tensor, a NumPy number a Python number, any kind of dict but Counter and OrderedDict a dict. Arrays of
+              uint16, uint32 and uint64, as in NumPy's random state, stay NumPy's: weights_only=False, too
     metadata  a dict of text, kept by .safetensors only
     pickle_module, pickle_protocol, _use_new_zipfile_serialization
               change nothing: nothing is pickled, and PyTorch's format is the one it has had since 1.6
@@ -297,7 +298,10 @@ def _save_anything(obj, path, as_file):
 
 
 def _to_store(value, where):
-    """What a PyTorch file is to hold of a tensor or an array; None of anything else."""
+    """What a PyTorch file is to hold of a tensor or an array; None of anything else, and of NumPy's unsigned numbers,
+    of which its storages know bytes only."""
+    if type(value) is np.ndarray and value.dtype.kind == "u" and value.itemsize > 1:
+        return None
     is_array = isinstance(value, np.ndarray) or hasattr(value, "__cuda_array_interface__")
     if not is_array and not (hasattr(value, "detach") and hasattr(value, "is_leaf")):
         return None
