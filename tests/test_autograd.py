@@ -1,6 +1,7 @@
 """torch.autograd's names: gradients by name, functions with a backward of one's own, anomalies; against PyTorch."""
 
 import importlib
+import warnings
 
 import numpy as np
 import pytest
@@ -82,6 +83,31 @@ def test_inputs_may_be_any_collection():
     assert found[:5] == found[5:]
     with pytest.raises(GraphError, match=r"grad: inputs must be tensors, got .*str"):
         autograd.grad(tv.ones(1, requires_grad=True).sum(), {"weight": 1})
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_a_backward_for_some_inputs(create_graph):
+    """Leaves or not, kept already or not, named twice, not on the way."""
+
+    def run(torch):
+        w, v = (torch.tensor(X + i, requires_grad=True) for i in (0, 1))
+        h, k = w * v, w * 3
+        h.retain_grad()
+        y, seen = (h * h * k).sum(), []
+        options = {"retain_graph": True, "create_graph": create_graph}
+        for inputs in (w, [w], (h, v), [k, k], [torch.tensor(X, requires_grad=True)], None):
+            y.backward(inputs=inputs, **options)
+            seen += [x.grad.detach().clone() if x.grad is not None else torch.zeros(1) for x in (w, v, h, k)]
+        h.backward(torch.tensor(X * 2), inputs=[v], **options)
+        return [*seen, v.grad.detach()]
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of the circle that create_graph makes
+        both(run)
+    with pytest.raises(GraphError, match="inputs is empty"):
+        tv.ones(1, requires_grad=True).sum().backward(inputs=[])
+    with pytest.raises(GraphError, match="does not require a gradient"):
+        tv.ones(1, requires_grad=True).sum().backward(inputs=[tv.ones(1)])
 
 
 def test_a_gradient_is_added_to_the_one_that_is_there():

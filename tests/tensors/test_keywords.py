@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import tinyvision as tv
-from tinyvision.errors import DeviceError, GraphError
+from tinyvision.errors import DeviceError
 
 CALLS = [
     lambda t, x: x.clone(memory_format=t.preserve_format),
@@ -53,15 +53,11 @@ def test_a_forced_copy_is_never_itself():
     assert x.double().to(tv.float64, copy=True).dtype == np.float64
 
 
-@pytest.mark.parametrize(("options", "told"), [
-    ({"inputs": []}, "autograd.backward"),
-])  # fmt: skip
-def test_what_a_backward_cannot_do_is_refused(options, told):
+def test_the_options_of_a_backward_may_come_by_place():
     x = tv.ones(2, requires_grad=True)
-    with pytest.raises(GraphError, match=told):
-        x.sum().backward(**options)
     x.sum().backward(None, True, False)
-    assert x.grad.tolist() == [1, 1]
+    x.sum().backward(None, True, False, [x])
+    assert x.grad.tolist() == [2, 2]
 
 
 def test_options_of_saving_that_change_nothing(tmp_path):

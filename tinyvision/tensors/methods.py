@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import tape
-from ..errors import DtypeError, GraphError
+from ..errors import DtypeError
 from . import (
     alike,
     arranging,
@@ -414,14 +414,12 @@ class Methods(Conversions):
 
         Starts from 1 for a scalar; otherwise from `gradient`, of this tensor's shape. Afterwards the graph is used up,
         unless `retain_graph`, or `create_graph`, with which every gradient has a history of its own and can be gone
-        back through. Raises GraphError if there is nothing to go back through, and for inputs, which
-        `autograd.backward` takes; ShapeError, DeviceError."""
-        if inputs is not None:
-            raise GraphError("backward: to fill the gradients of some inputs alone: autograd.backward(y, inputs=[...])")
-        if create_graph:
-            from . import second_order  # it needs the whole tensor
+        back through. With `inputs`, a tensor or several, only theirs is filled, whether they are leaves or not. Raises
+        GraphError if there is nothing to go back through, ShapeError, DeviceError."""
+        if create_graph or inputs is not None:
+            from . import gradients  # it needs the whole tensor
 
-            second_order.backward([(self, gradient)], bool(retain_graph is None or retain_graph))
+            gradients.backward(self, gradient, retain_graph, bool(create_graph), inputs=inputs)
             return
         tape.backward(self, gradient, bool(retain_graph))
 
