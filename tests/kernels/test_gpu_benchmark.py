@@ -167,7 +167,7 @@ def test_without_a_gpu_there_are_no_goals(capsys, monkeypatch):
 
 
 def test_stages_name_drop_ins_that_are_there():
-    loops_alone = {"direct", "group_norm", "layer_norm", "loss", "pad", "resize"}
+    loops_alone = {"direct", "group_norm", "layer_norm", "loss", "pad", "pointwise", "resize"}
     assert {name for names in gpu.STAGES.values() for name in names} == set(kernels.names()) - loops_alone
 
 

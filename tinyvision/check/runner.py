@@ -236,6 +236,11 @@ def words_of(error: BaseException) -> str:
         return ""
 
 
+def named(error: BaseException) -> str:
+    """The error's type and the beginning of its words, as they are: who shows them makes them printable."""
+    return f"{type(error).__name__}: {words_of(error)[:300]}".removesuffix(": ")
+
+
 def described(error: BaseException) -> str:
     """The error's type and words in at most 300 printable characters on four lines, even if its own str fails."""
     lines = words_of(error).strip().splitlines()

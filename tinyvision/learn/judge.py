@@ -106,7 +106,7 @@ def _raised_by(attempt, one, error):
     if not frames and not isinstance(error, TinyVisionError):
         return None
     file, line = (frames[-1].filename, frames[-1].lineno) if frames else (None, None)
-    message = f"It raised {runner.described(error)}"
+    message = f"It raised {runner.named(error)}"
     return Report(one.name, [Finding("", message, "exception", None, "exact", None, file, line, kind="exception")])
 
 

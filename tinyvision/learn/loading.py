@@ -69,7 +69,7 @@ def load(path: str | Path, name: str, limit: float = LOAD_LIMIT, whole: bool = T
     elif isinstance(error, SystemExit):
         message = "The file ends Python (exit or quit) before the check can begin."
     else:
-        message = f"Reading the file raised {runner.described(error)}"
+        message = f"Reading the file raised {runner.named(error)}"
     finding = Finding(path.name, message, "load", None, "exact", None, str(path), line)
     return None, Report("", [finding], status={"file": "wrong"}, printed=told.printed)
 
