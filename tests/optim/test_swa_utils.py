@@ -51,6 +51,7 @@ def trained(t, utils, ways, state, batches):
 @pytest.mark.parametrize("way", WAYS)
 def test_an_average_is_pytorchs(way, rng):
     batches = [rng.standard_normal((3, 2, 4, 4)) for _ in range(5)]
+    torch.manual_seed(0)
     state = {name: value.numpy() for name, value in network(torch).double().state_dict().items()}
     expected = trained(torch, theirs, WAYS[way], state, batches)
     got = trained(tv, swa_utils, WAYS[way], state, batches)
@@ -61,7 +62,7 @@ def test_an_average_is_pytorchs(way, rng):
         for name, value in ours.items():
             assert value.dtype == other[name].dtype
             np.testing.assert_allclose(value, other[name], rtol=near, atol=1e-3 * near, err_msg=name)
-    np.testing.assert_allclose(got[2], expected[2], rtol=near)
+    np.testing.assert_allclose(got[2], expected[2], rtol=near, atol=near * np.abs(expected[2]).max())
 
 
 @pytest.mark.parametrize("options", [{}, {"anneal_epochs": 3}, {"anneal_epochs": 0}, {"anneal_strategy": "linear"}])
