@@ -378,6 +378,18 @@ def test_words_of_a_submission_reach_neither_the_terminal_nor_the_end_of_the_rep
     assert "\x1b" not in capsys.readouterr().out
 
 
+def test_an_exception_that_fails_to_speak_ends_no_report(tmp_path):
+    dumb = "class Dumb(Exception):\n    def __str__(self):\n        raise ValueError\n\n\n"
+    for name, code in (("ada", "raise Dumb\n"), ("bob", "def relu_backward(dy, x):\n    raise Dumb\n")):
+        (tmp_path / "all" / name).mkdir(parents=True)
+        (tmp_path / "all" / name / "relu_backward.py").write_text(dumb + code)
+    words = ["--out", str(tmp_path), "--exercises", "relu_backward", "--jobs", "1"]
+    assert main(["learn", "report", str(tmp_path / "all"), *words]) == 0
+    ada, bob = csv.DictReader((tmp_path / "report.csv").open(encoding="utf-8"))
+    assert ada["says"] == "Reading the file raised Dumb"
+    assert "raised Dumb" in bob["says"]
+
+
 def test_where_a_submission_lies_says_nothing_of_it(tmp_path, monkeypatch):
     student = tmp_path / ".course" / "ada"
     for folder in (student, student / ".hidden", tmp_path / "here"):

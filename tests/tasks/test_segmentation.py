@@ -24,6 +24,7 @@ from tinyvision.tasks.segmentation import (
     ShapesMasks,
     overlay,
 )
+from tinyvision.train.inspection import images_of, in_words
 from tinyvision.train.preprocessing import Preprocessing
 
 
@@ -317,6 +318,7 @@ def test_samples_move_picture_and_mask_together():
     prepared = Preprocessing(1, (48, 48), (0.5,), (0.5,))
     samples = Samples(One(), prepared, crop=True, augment=True, turns=True, times=5)
     assert len(samples) == 5
+    assert in_words(*images_of(samples), "images of cells") == "1 images of cells, each 5 times an epoch"
     with random.use(random.stream(0, "samples")):
         drawn = [samples[index] for index in range(5)]
     for x, mask in drawn:
